@@ -1,0 +1,75 @@
+package capture
+
+import (
+	"context"
+
+	"keepsake/crypto"
+	"keepsake/store/pack"
+	"keepsake/store/tree"
+)
+
+// One name in 64 ends a page, one chunk in 192 beyond the least number ends a
+// piece of a content list (FORMAT.md, trees).
+const (
+	pageOdds = 64
+	listOdds = 192
+)
+
+// directoryBuilder turns the captured entries of one directory into pages.
+type directoryBuilder struct {
+	pages   *tree.PageBuilder
+	entries uint64
+	below   tree.Totals
+}
+
+func (p *pass) newDirectoryBuilder(ctx context.Context) *directoryBuilder {
+	return &directoryBuilder{pages: tree.NewPageBuilder(p.cutPage, func(encoded []byte) (crypto.ChunkID, error) {
+		if p.options.DryRun {
+			return crypto.ChunkID{1}, nil
+		}
+		id, _, err := p.writer.Put(ctx, pack.Page, encoded)
+		return id, stored(err)
+	})}
+}
+
+func (p *pass) cutPage(level int, name []byte) bool {
+	return p.pageCuts.Sum64([]byte{byte(level)}, name)%pageOdds == 0
+}
+
+func (p *pass) cutList(level int, chunk crypto.ChunkID) bool {
+	return p.listCuts.Sum64([]byte{byte(level)}, chunk[:])%listOdds == 0
+}
+
+// add waits for an entry and appends it.
+func (b *directoryBuilder) add(e *pending) error {
+	e.wait()
+	n := e.node
+	if e.err != nil || n == nil {
+		return e.err
+	}
+	b.entries++
+	switch n.Type {
+	case tree.File:
+		b.below.Files++
+		b.below.Bytes += n.Size
+	case tree.Dir:
+		b.below.Dirs += 1 + n.Below.Dirs
+		b.below.Files += n.Below.Files
+		b.below.Others += n.Below.Others
+		b.below.Bytes += n.Below.Bytes
+		b.below.Flagged += n.Below.Flagged
+	default:
+		b.below.Others++
+	}
+	if n.Flags != 0 {
+		b.below.Flagged++
+	}
+	return b.pages.Add(n)
+}
+
+// finish completes the directory's node.
+func (b *directoryBuilder) finish(n *tree.Node) (err error) {
+	n.Entries, n.Below = b.entries, b.below
+	n.Pages, err = b.pages.Finish()
+	return err
+}

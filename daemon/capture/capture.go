@@ -1,0 +1,224 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"keepsake/store"
+	"keepsake/store/state"
+	"keepsake/store/tree"
+)
+
+// Options says what to capture. Repository, Writer, Source and Path are required.
+type Options struct {
+	Repository *store.Repository
+	Writer     *store.Writer
+	Source     state.Source
+	Path       []byte // absolute path of the source's root, raw bytes
+	Tags       []string
+	Host, User string
+
+	// Exclude reports whether a path relative to the root is left out.
+	Exclude func(rel string, isDir bool) bool
+	// Own are absolute paths that are left out because they are keepsake's:
+	// repository, state, mount.
+	Own []string
+
+	// Dirty limits the run to what is in doubt; nil means all of it. It is
+	// heeded only if there is a previous snapshot to take the rest from.
+	Dirty *Dirty
+	// Basis is how the snapshot knows what changed; 0 means Scanned, or Events
+	// if Dirty is heeded.
+	Basis tree.Basis
+	// OnlyIfChanged publishes nothing if the tree is what the previous
+	// snapshot holds.
+	OnlyIfChanged bool
+	// DryRun reads and stores nothing; the counts say what would be read.
+	DryRun bool
+
+	// PassTime is how long a run reads before it publishes what it has;
+	// 0 means ten minutes.
+	PassTime time.Duration
+	// Published is told of each in-progress snapshot.
+	Published func(store.Snapshot)
+
+	Progress *Progress
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+const defaultPassTime = 10 * time.Minute
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Repository == nil || o.Writer == nil && !o.DryRun {
+		return o, errors.New("capture needs a repository and a writer")
+	}
+	if !filepath.IsAbs(string(o.Path)) {
+		return o, fmt.Errorf("source path %q is not absolute", o.Path)
+	}
+	if o.PassTime == 0 {
+		o.PassTime = defaultPassTime
+	}
+	if o.Published == nil {
+		o.Published = func(store.Snapshot) {}
+	}
+	if o.Progress == nil {
+		o.Progress = &Progress{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, nil
+}
+
+// Result is what a run did.
+type Result struct {
+	Snapshot store.Snapshot // zero if nothing was published
+	Changed  bool           // the tree differs from the previous snapshot's
+	Missed   []tree.Missed  // by path; all of them up to a bound
+	Missing  uint64         // how many there are in all
+}
+
+// Run captures a source and returns its published snapshot. Paths that could
+// not be captured are no error: they stand in the result.
+func Run(ctx context.Context, options Options) (*Result, error) {
+	o, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	started := o.Now()
+	// Counts of earlier passes are part of the run; what they read, the last
+	// pass finds unchanged.
+	for {
+		r, again, err := runPass(ctx, &o, started)
+		if errors.Is(err, store.ErrUnconfirmed) {
+			// Packs that this snapshot relies on were condemned meanwhile.
+			// Their chunks no longer count as known: store them anew.
+			o.Log.Warn("a prune ran meanwhile; looking at everything again")
+			o.Dirty, o.OnlyIfChanged = nil, false
+			continue
+		}
+		if err != nil || !again {
+			return r, err
+		}
+		o.Published(r.Snapshot)
+		o.Dirty, o.OnlyIfChanged = nil, false
+	}
+}
+
+// runPass makes one pass and publishes it. again says that it left files for
+// another one.
+func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, again bool, err error) {
+	prev, ok, err := previous(ctx, o.Repository, o.Source.ID)
+	if err != nil {
+		return nil, false, err
+	}
+	p, err := newPass(o, prev)
+	if err != nil {
+		return nil, false, err
+	}
+	var prevRoot *tree.Node
+	if ok {
+		prevRoot = &prev.Root
+	}
+	if !ok || prev.MissedCount > 0 || prev.Basis == tree.InProgress {
+		// What the last run missed is tried again, wherever it was.
+		o.Dirty = nil
+	}
+	before := o.Progress.Counts()
+	root, err := p.run(ctx, prevRoot)
+	if err != nil {
+		return nil, false, err
+	}
+	if left := p.left.Load(); left > 0 {
+		again = true
+		p.missed.add("", tree.ReasonPending, fmt.Sprintf("%d files", left))
+	}
+	missed, missing := p.missed.sorted()
+	r = &Result{Missed: missed, Missing: missing, Changed: !ok || !sameTree(&prev.Root, root)}
+	if o.DryRun || o.OnlyIfChanged && !r.Changed && missing == 0 {
+		return r, false, nil
+	}
+	m := p.manifest(root, before)
+	m.Started = tree.TimeOf(started)
+	_, zone := started.Zone()
+	m.ZoneOffset = int32(zone)
+	if again {
+		m.Basis = tree.InProgress
+	}
+	if err := p.storeMissed(ctx, &m); err != nil {
+		return nil, false, err
+	}
+	r.Snapshot, err = o.Writer.Publish(ctx, m)
+	return r, again, err
+}
+
+// newPass makes a pass beside a previous snapshot, which may be zero.
+func newPass(o *Options, prev store.Snapshot) (*pass, error) {
+	doubt, err := o.Repository.Doubt()
+	if err != nil {
+		return nil, err
+	}
+	p := &pass{
+		options: o, repository: o.Repository, writer: o.Writer, log: o.Log, now: o.Now, progress: o.Progress,
+		filesystems: newFilesystems(prev.Filesystems),
+		owners:      newOwners(),
+		missed:      &missed{},
+		pageCuts:    o.Repository.Cut("page"),
+		listCuts:    o.Repository.Cut("list"),
+		groups:      o.Repository.Cut("link group"),
+		doubt:       doubt,
+		own:         map[string]bool{},
+	}
+	for _, path := range o.Own {
+		if rel, err := filepath.Rel(string(o.Path), path); err == nil && filepath.IsLocal(rel) {
+			p.own[filepath.ToSlash(rel)] = true
+		}
+	}
+	return p, nil
+}
+
+// excluded reports whether a path is left out on purpose.
+func (p *pass) excluded(rel string, isDir bool) bool {
+	return p.own[rel] || p.options.Exclude != nil && p.options.Exclude(rel, isDir)
+}
+
+// manifest says what the pass found.
+func (p *pass) manifest(root *tree.Node, before Counts) tree.Snapshot {
+	o := p.options
+	c := o.Progress.Counts()
+	basis := o.Basis
+	if basis == 0 {
+		basis = tree.Scanned
+		if o.Dirty != nil {
+			basis = tree.Events
+		}
+	}
+	tags := slices.Compact(slices.Sorted(slices.Values(o.Tags)))
+	read := uint64(c.NewFiles + c.ChangedFiles - before.NewFiles - before.ChangedFiles)
+	return tree.Snapshot{
+		Source: o.Source.ID, Label: o.Source.Label, Host: o.Host, User: o.User, RootPath: o.Path, Tags: tags,
+		Root: *root, Basis: basis, Finished: tree.TimeOf(o.Now()), Filesystems: p.filesystems.list(),
+		Stats: tree.Stats{
+			Files: root.Below.Files, Dirs: root.Below.Dirs, Others: root.Below.Others, Bytes: root.Below.Bytes,
+			NewFiles: uint64(c.NewFiles), ChangedFiles: uint64(c.ChangedFiles),
+			UnchangedFiles: root.Below.Files - min(root.Below.Files, read),
+			ReadBytes:      uint64(c.ReadBytes), AddedBytes: uint64(o.Writer.Written().StoredBytes),
+		},
+	}
+}
+
+// sameTree reports whether two roots hold the same.
+func sameTree(a, b *tree.Node) bool {
+	x, errA := a.Append(nil)
+	y, errB := b.Append(nil)
+	return errA == nil && errB == nil && string(x) == string(y)
+}

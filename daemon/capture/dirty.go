@@ -1,0 +1,78 @@
+package capture
+
+import (
+	"strings"
+
+	"keepsake/store/tree"
+)
+
+// Dirty says which directories of a source are in doubt. Everything else is
+// taken over from the previous snapshot by reference.
+type Dirty struct {
+	dirs     map[string]bool // to be listed, and their files looked at
+	subtrees map[string]bool // to be walked in full
+	above    map[string]bool // directories on the way to one of the others
+}
+
+// NewDirty makes a set of directories whose listing or files changed, and of
+// subtrees in doubt as a whole; paths are relative to the source, "" its root.
+func NewDirty(dirs, subtrees []string) *Dirty {
+	d := &Dirty{dirs: map[string]bool{}, subtrees: map[string]bool{}, above: map[string]bool{}}
+	for _, rel := range dirs {
+		d.dirs[rel] = true
+		d.climb(rel)
+	}
+	for _, rel := range subtrees {
+		d.subtrees[rel] = true
+		d.climb(rel)
+	}
+	return d
+}
+
+func (d *Dirty) climb(rel string) {
+	for rel != "" {
+		rel = rel[:max(0, strings.LastIndexByte(rel, '/'))]
+		d.above[rel] = true
+	}
+}
+
+// depth of doubt about a directory.
+type doubt int
+
+const (
+	certain doubt = iota // nothing at or below it is in doubt
+	passage              // only something further down is
+	relist               // its own entries are
+)
+
+// about returns how much a directory is in doubt. A nil set doubts everything.
+func (d *Dirty) about(rel string) doubt {
+	if d == nil || d.dirs[rel] || d.within(rel) {
+		return relist
+	}
+	if d.above[rel] {
+		return passage
+	}
+	return certain
+}
+
+// within reports whether a directory lies in a subtree that is in doubt.
+func (d *Dirty) within(rel string) bool {
+	if len(d.subtrees) == 0 {
+		return false
+	}
+	for {
+		if d.subtrees[rel] {
+			return true
+		}
+		if rel == "" {
+			return false
+		}
+		rel = rel[:max(0, strings.LastIndexByte(rel, '/'))]
+	}
+}
+
+// untouched reports whether a directory can be taken over by reference.
+func (p *pass) untouched(rel string, previous *tree.Node) bool {
+	return previous != nil && !p.doubt && previous.Below.Flagged == 0 && previous.Flags == 0 && p.options.Dirty.about(rel) == certain
+}

@@ -1,0 +1,33 @@
+// Package capture takes a snapshot of a source: walk → read → chunk → store →
+// snapshot. The one-shot verb and the daemon share it.
+//
+// # How it works
+//
+// A run is a sequence of passes over the tree. A pass walks all directories,
+// or in an event-driven run only those in doubt, beside the previous snapshot:
+// what has not changed is taken over without being read, what has changed is
+// read, cut and stored. When a pass has gone on for ten minutes it reads no
+// further file, finishes the tree with what the previous snapshot had, and
+// publishes it as in-progress; the next pass takes that over and goes on. A
+// kill at hour twenty therefore costs ten minutes, and people can browse.
+//
+// # Invariants
+//
+//   - Nothing is read through a symlink. Every name is opened relative to its
+//     directory's descriptor without following, and what was opened is compared
+//     with what was listed.
+//   - A file is checked again after it was read. One that changed meanwhile is
+//     read once more; if it does not come to rest, its previous version is
+//     kept, or, without one, what was read is stored flagged as torn. Either
+//     way the path is listed as missed.
+//   - A run that saw less than everything says so: each path that could not be
+//     read, or was not at rest, stands in the snapshot with its reason.
+//   - A file counts as unchanged only if type, size, mtime, ctime and (where
+//     stable) inode are the same, it was not captured within two seconds of its
+//     last change, and its chunks are known to the store.
+//   - Memory is bounded by the names of the directories being walked at the
+//     same time and by a fixed number of buffers, not by the number of files.
+//
+// Special files are recorded, never opened. Access times are neither kept nor,
+// where the system allows, touched.
+package capture

@@ -1,0 +1,105 @@
+package capture
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"keepsake/store/tree"
+)
+
+// filesystems gives each file system under a source an ordinal that survives
+// remounts, where device numbers change: the ordinals of the previous snapshot
+// are continued by type and file system id.
+type filesystems struct {
+	mu    sync.Mutex
+	known []tree.Filesystem // by ordinal
+	byDev map[device]mounted
+	inUse map[int]bool // ordinals given to a device of this run
+}
+
+type mounted struct {
+	ordinal uint32
+	// stable says that inode numbers keep their meaning over a remount.
+	stable bool
+	// exact says that the file system maintains change times itself.
+	exact bool
+}
+
+func newFilesystems(previous []tree.Filesystem) *filesystems {
+	return &filesystems{known: slices.Clone(previous), byDev: map[device]mounted{}, inUse: map[int]bool{}}
+}
+
+// of returns what is known of the file system that an open file or directory
+// lies on.
+func (f *filesystems) of(d device, fd int) (mounted, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m, ok := f.byDev[d]; ok {
+		return m, nil
+	}
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(fd, &st) }); err != nil {
+		return mounted{}, fmt.Errorf("asking for the file system: %w", err)
+	}
+	kind := kindOf(int64(st.Type))
+	id := binary.LittleEndian.AppendUint32(nil, uint32(st.Fsid.Val[0]))
+	id = binary.LittleEndian.AppendUint32(id, uint32(st.Fsid.Val[1]))
+	i := slices.IndexFunc(f.known, func(k tree.Filesystem) bool { return k.Type == kind.name && string(k.ID) == string(id) })
+	if i < 0 || f.inUse[i] {
+		i = len(f.known)
+		f.known = append(f.known, tree.Filesystem{Type: kind.name, ID: id})
+	}
+	f.inUse[i] = true
+	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact}
+	f.byDev[d] = m
+	return m, nil
+}
+
+// list returns the file systems by ordinal, for the snapshot.
+func (f *filesystems) list() []tree.Filesystem {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.known)
+}
+
+// kind is a type of file system, and which identity fields count on it.
+type kind struct {
+	name          string
+	stable, exact bool
+}
+
+// kindOf classifies by the magic that statfs reports (statfs(2)). File systems
+// that are not listed are taken for the least trustworthy kind.
+func kindOf(magic int64) kind {
+	switch uint32(magic) {
+	case unix.EXT4_SUPER_MAGIC:
+		return kind{"ext4", true, true}
+	case unix.XFS_SUPER_MAGIC:
+		return kind{"xfs", true, true}
+	case unix.BTRFS_SUPER_MAGIC:
+		return kind{"btrfs", true, true}
+	case 0x2fc12fc1:
+		return kind{"zfs", true, true}
+	case unix.F2FS_SUPER_MAGIC:
+		return kind{"f2fs", true, true}
+	case unix.TMPFS_MAGIC:
+		return kind{"tmpfs", true, true}
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return kind{"overlay", false, true}
+	case unix.MSDOS_SUPER_MAGIC:
+		return kind{"vfat", false, false}
+	case 0x2011bab0:
+		return kind{"exfat", false, false}
+	case unix.NFS_SUPER_MAGIC:
+		return kind{"nfs", true, true}
+	case unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC:
+		return kind{"smb", false, false}
+	case unix.FUSE_SUPER_MAGIC:
+		return kind{"fuse", false, false}
+	}
+	return kind{fmt.Sprintf("%#x", uint32(magic)), false, false}
+}

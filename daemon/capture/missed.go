@@ -1,0 +1,166 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"keepsake/crypto"
+	"keepsake/store"
+	"keepsake/store/pack"
+	"keepsake/store/tree"
+)
+
+// maxMissed bounds how many missed paths are kept by name; further ones are
+// counted under their directory.
+const maxMissed = 100_000
+
+// missed collects the paths that the snapshot should hold and does not.
+type missed struct {
+	mu  sync.Mutex
+	all []tree.Missed
+	// over counts what did not fit.
+	over uint64
+}
+
+func (m *missed) add(rel string, reason tree.Reason, detail string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.all) >= maxMissed {
+		m.over++
+		return
+	}
+	m.all = append(m.all, tree.Missed{Path: []byte(rel), Reason: reason, Detail: detail})
+}
+
+// sorted returns the paths in order, and how many there are in all.
+func (m *missed) sorted() ([]tree.Missed, uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	slices.SortFunc(m.all, func(a, b tree.Missed) int { return bytes.Compare(a.Path, b.Path) })
+	return m.all, uint64(len(m.all)) + m.over
+}
+
+// lost notes that a path could not be captured and returns what stands in for
+// it: the version of the previous snapshot, flagged, or nothing.
+func (p *pass) lost(rel string, previous *tree.Node, err error) *tree.Node {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // deleted between listing and opening; nothing is missing
+	}
+	reason := reasonOf(err)
+	p.missed.add(rel, reason, detailOf(err))
+	p.progress.problem(rel, reason, err)
+	return kept(previous)
+}
+
+// kept is a previous version that stands in for the present one.
+func kept(previous *tree.Node) *tree.Node {
+	if previous == nil {
+		return nil
+	}
+	n := *previous
+	n.Flags |= tree.KeptPrevious
+	return &n
+}
+
+// lostDirectory is lost for a directory: without a previous version it is kept
+// empty, with the metadata that its parent could tell.
+func (p *pass) lostDirectory(ctx context.Context, rel string, s stat, previous *tree.Node, err error) (*tree.Node, error) {
+	if stop := interruption(err); stop != nil {
+		return nil, stop
+	}
+	n := p.lost(rel, previous, err)
+	if n != nil || errors.Is(err, fs.ErrNotExist) {
+		return n, nil
+	}
+	n = &tree.Node{
+		Name: []byte(base(rel)), Type: tree.Dir, Mode: s.mode, UID: s.uid, GID: s.gid,
+		MTime: s.mtime, CTime: s.ctime, BTime: s.btime, Links: s.links,
+	}
+	build := p.newDirectoryBuilder(ctx)
+	return n, build.finish(n)
+}
+
+// interruption returns the error if it means that the run is being stopped or
+// that the repository failed: neither is the source's fault.
+func interruption(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*storeError)) {
+		return err
+	}
+	return nil
+}
+
+// storeError marks a failure to store, which ends the run, unlike a failure to
+// read.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string { return e.err.Error() }
+func (e *storeError) Unwrap() error { return e.err }
+
+func stored(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &storeError{err}
+}
+
+func (p *pass) previousUnreadable(err error) {
+	// The previous version is an economy, not a need: everything here is read
+	// anew, and what was damaged heals.
+	if !errors.Is(err, store.ErrDamaged) && interruption(err) == nil {
+		p.log.Warn("previous directory cannot be read; reading all of it", "err", err)
+	}
+}
+
+func reasonOf(err error) tree.Reason {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return tree.ReasonPermission
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.ESTALE), errors.Is(err, unix.EUCLEAN), errors.Is(err, unix.ENODATA):
+		return tree.ReasonInput
+	case errors.Is(err, tree.ErrName):
+		return tree.ReasonName
+	case errors.Is(err, tree.ErrLimit):
+		return tree.ReasonLimit
+	case errors.Is(err, errFlux):
+		return tree.ReasonFlux
+	}
+	return tree.ReasonOther
+}
+
+func detailOf(err error) string {
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), 200)], "?")
+}
+
+func base(rel string) string {
+	return rel[strings.LastIndexByte(rel, '/')+1:]
+}
+
+// storeMissed puts the missed paths into the manifest: a few in it, the rest in
+// chunks of their own.
+func (p *pass) storeMissed(ctx context.Context, m *tree.Snapshot) error {
+	all, count := p.missed.sorted()
+	m.MissedCount = count
+	n := min(len(all), tree.MaxMissedInline)
+	m.Missed = all[:n]
+	for rest := range slices.Chunk(all[n:], 2000) {
+		page := tree.MissedPage{Missed: rest}
+		b, err := page.Marshal()
+		if err != nil {
+			return err
+		}
+		var id crypto.ChunkID
+		if id, _, err = p.writer.Put(ctx, pack.Blob, b); err != nil {
+			return err
+		}
+		m.MissedList = append(m.MissedList, tree.Extent{Length: uint64(len(b)), Chunk: id})
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package capture
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"keepsake/store"
+	"keepsake/store/state"
+)
+
+// ErrLabelTaken says that a label is bound to another directory.
+var ErrLabelTaken = errors.New("label belongs to another directory")
+
+// Bind returns the source that a label stands for, binding it to a directory
+// on first use. If this state never heard of the label but the repository holds
+// snapshots of the same host, label and path, the source is continued: the
+// state directory was lost. continued says so.
+func Bind(ctx context.Context, r *store.Repository, label, path, host string) (s state.Source, continued bool, err error) {
+	s, ok, err := r.State().Source(label)
+	if err != nil {
+		return s, false, err
+	}
+	if ok {
+		if string(s.Path) != path {
+			return s, false, fmt.Errorf("%w: %q is %s; give %s a label of its own with --source", ErrLabelTaken, label, s.Path, path)
+		}
+		return s, false, nil
+	}
+	s = state.Source{Label: label, Path: []byte(path)}
+	all, _, err := r.Snapshots(ctx)
+	if err != nil {
+		return s, false, err
+	}
+	for _, old := range all {
+		if old.Host == host && old.Label == label && string(old.RootPath) == path {
+			s.ID, continued = old.Source, true
+		}
+	}
+	if !continued {
+		if _, err := rand.Read(s.ID[:]); err != nil {
+			return s, false, err
+		}
+	}
+	return s, continued, r.State().Bind(s)
+}
+
+// previous returns the newest snapshot of a source, by whichever writer; false
+// if there is none that can be read.
+func previous(ctx context.Context, r *store.Repository, id state.SourceID) (store.Snapshot, bool, error) {
+	all, _, err := r.Snapshots(ctx)
+	if err != nil {
+		return store.Snapshot{}, false, err
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Source == id {
+			return all[i], true, nil
+		}
+	}
+	return store.Snapshot{}, false, nil
+}

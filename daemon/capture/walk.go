@@ -1,0 +1,257 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"keepsake/store/tree"
+)
+
+// ahead is how many entries of one directory may be waiting for their content
+// before the walk of that directory waits for the first of them.
+const ahead = 256
+
+// pending is an entry that is being captured. A nil node after done means that
+// the entry is left out.
+type pending struct {
+	node *tree.Node
+	err  error         // of the run, not of the entry
+	done chan struct{} // nil if node is ready
+}
+
+func ready(n *tree.Node) *pending { return &pending{node: n} }
+
+func (e *pending) wait() {
+	if e.done != nil {
+		<-e.done
+	}
+}
+
+// walkDirectory captures one directory, given open, and returns its node. The
+// previous node may be nil. It owns and closes fd.
+func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, previous *tree.Node) (*tree.Node, error) {
+	dir := os.NewFile(uintptr(fd), rel)
+	defer dir.Close()
+	fs, err := p.filesystems.of(s.device, fd)
+	if err != nil {
+		return p.lostDirectory(ctx, rel, s, previous, err)
+	}
+	names, err := p.names(dir)
+	if err != nil {
+		return p.lostDirectory(ctx, rel, s, previous, err)
+	}
+	node, err := p.describe(ctx, fd, "", s, fs, previous)
+	if err != nil {
+		return p.lostDirectory(ctx, rel, s, previous, err)
+	}
+	p.progress.directory()
+
+	build := p.newDirectoryBuilder(ctx)
+	if err := p.entries(ctx, fd, rel, names, previous, build); err != nil {
+		return nil, err
+	}
+	return node, build.finish(node)
+}
+
+// names lists a directory in byte order.
+func (p *pass) names(dir *os.File) ([]string, error) {
+	names, err := dir.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
+// entries captures the names of a directory. What is known of each comes from
+// the previous directory, read beside the sorted names, so that it need not be
+// held.
+func (p *pass) entries(ctx context.Context, fd int, rel string, names []string, previous *tree.Node, build *directoryBuilder) error {
+	before := p.newBeside(ctx, previous)
+	defer before.stop()
+	var queue []*pending
+	// The descriptor is in use until the last file of the directory is read.
+	defer func() {
+		for _, e := range queue {
+			e.wait()
+		}
+	}()
+	for _, name := range names {
+		old, err := before.entry(name)
+		if err != nil {
+			p.previousUnreadable(err)
+		}
+		queue = append(queue, p.entry(ctx, fd, rel, name, old))
+		if len(queue) <= ahead {
+			continue
+		}
+		if err := build.add(queue[0]); err != nil {
+			return err
+		}
+		queue = queue[1:]
+	}
+	for len(queue) > 0 {
+		if err := build.add(queue[0]); err != nil {
+			return err
+		}
+		queue = queue[1:]
+	}
+	return nil
+}
+
+// entry begins to capture one name. Directories are walked beside this one
+// while a walker is free, else right here; files are read by the readers.
+func (p *pass) entry(ctx context.Context, dir int, parent, name string, previous *tree.Node) *pending {
+	rel := join(parent, name)
+	if p.own[rel] {
+		return ready(nil) // not even looked at: the mount is served by this process
+	}
+	s, err := statAt(dir, name)
+	if err != nil {
+		return ready(p.lost(rel, previous, err))
+	}
+	if p.excluded(rel, s.typ == tree.Dir) {
+		return ready(nil)
+	}
+	switch s.typ {
+	case tree.Dir:
+		return p.directory(ctx, dir, rel, name, s, previous)
+	case tree.File:
+		return p.file(ctx, dir, rel, name, s, previous)
+	case 0:
+		return ready(p.lost(rel, previous, errType))
+	default:
+		return p.special(ctx, dir, rel, name, s, previous)
+	}
+}
+
+var errType = errors.New("unknown type of file")
+
+func (p *pass) directory(ctx context.Context, dir int, rel, name string, s stat, previous *tree.Node) *pending {
+	if previous != nil && previous.Type != tree.Dir {
+		previous = nil
+	}
+	if p.untouched(rel, previous) {
+		p.progress.taken(previous)
+		return ready(previous)
+	}
+	fd, err := openAt(dir, name, true)
+	if err != nil {
+		n, err := p.lostDirectory(ctx, rel, s, previous, err)
+		return &pending{node: n, err: err}
+	}
+	walk := func() (*tree.Node, error) {
+		// What was opened may not be what was listed.
+		opened, err := statAt(fd, "")
+		if err != nil {
+			unix.Close(fd)
+			return p.lostDirectory(ctx, rel, s, previous, err)
+		}
+		n, err := p.walkDirectory(ctx, fd, rel, opened, previous)
+		if n != nil {
+			n.Name = []byte(name)
+		}
+		return n, err
+	}
+	select {
+	case p.walkers <- struct{}{}:
+		e := &pending{done: make(chan struct{})}
+		go func() {
+			defer func() { <-p.walkers; close(e.done) }()
+			e.node, e.err = walk()
+		}()
+		return e
+	default:
+		n, err := walk()
+		return &pending{node: n, err: err}
+	}
+}
+
+// special captures what has no content: symlinks, FIFOs, sockets, devices.
+func (p *pass) special(ctx context.Context, dir int, rel, name string, s stat, previous *tree.Node) *pending {
+	fs, err := p.filesystems.of(s.device, dir)
+	if err != nil {
+		return ready(p.lost(rel, previous, err))
+	}
+	if p.unchanged(s, fs, previous) {
+		p.progress.taken(previous)
+		return ready(previous)
+	}
+	n, err := p.describe(ctx, dir, name, s, fs, previous)
+	if err == nil && s.typ == tree.Symlink {
+		n.Target, err = readLink(dir, name)
+	}
+	if stop := interruption(err); stop != nil {
+		return &pending{err: stop}
+	}
+	if err != nil {
+		return ready(p.lost(rel, previous, err))
+	}
+	p.progress.other()
+	return ready(n)
+}
+
+func readLink(dir int, name string) ([]byte, error) {
+	buf := make([]byte, 4096)
+	var n int
+	err := retry(func() (err error) {
+		n, err = unix.Readlinkat(dir, name, buf)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+func join(parent, name string) string {
+	if parent == "" {
+		return name
+	}
+	return parent + "/" + name
+}
+
+// beside reads the previous snapshot's directory in step with a sorted list of
+// names.
+type beside struct {
+	next func() (*tree.Node, error, bool)
+	stop func()
+	head *tree.Node
+	done bool
+}
+
+func (p *pass) newBeside(ctx context.Context, dir *tree.Node) *beside {
+	if dir == nil {
+		return &beside{done: true, stop: func() {}}
+	}
+	next, stop := iter.Pull2(p.repository.Entries(ctx, dir))
+	return &beside{next: next, stop: stop}
+}
+
+// entry returns the previous node of a name, or nil. Names must ascend. After
+// an error every later name is unknown.
+func (b *beside) entry(name string) (*tree.Node, error) {
+	for !b.done {
+		if b.head == nil {
+			n, err, ok := b.next()
+			if !ok || err != nil {
+				b.done = true
+				return nil, err
+			}
+			b.head = n
+		}
+		switch {
+		case string(b.head.Name) < name:
+			b.head = nil
+		case string(b.head.Name) == name:
+			n := b.head
+			b.head = nil
+			return n, nil
+		default:
+			return nil, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,36 @@
+package control
+
+// What the external tests need to see of the codec and the decisions.
+
+const (
+	MaxFrame   = maxFrame
+	MaxPayload = maxPayload
+	NewName    = newName
+)
+
+var (
+	MarshalRequest = marshalRequest
+	ParseRequest   = parseRequest
+	Trusted        = trusted
+)
+
+// Allowed tells whether a peer with this uid may run verb.
+func Allowed(uid, euid uint32, verb string) bool { return accessOf(Peer{UID: uid}, euid).allows(verb) }
+
+// ReparseFrame parses line and renders the result again.
+func ReparseFrame(line []byte) (kind string, payload []byte, exit int, again []byte, err error) {
+	f, err := parseFrame(line, make([]byte, maxPayload))
+	if err != nil {
+		return "", nil, 0, nil, err
+	}
+	switch f.kind {
+	case frameStdout:
+		return "stdout", f.payload, 0, appendOutput(nil, f.kind, f.payload), nil
+	case frameStderr:
+		return "stderr", f.payload, 0, appendOutput(nil, f.kind, f.payload), nil
+	case frameProgress:
+		return "progress", f.payload, 0, appendProgress(nil, f.payload), nil
+	default:
+		return "exit", nil, f.exit, appendExit(nil, f.exit), nil
+	}
+}

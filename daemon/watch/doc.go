@@ -1,0 +1,94 @@
+// Package watch turns the kernel's file notifications into batches of
+// directories that have changed and come to rest. It is the only package that
+// imports fsnotify; it knows nothing of the store, keeps nothing on disk and
+// never reads the content of a file.
+//
+// # Events are hints, scans are the truth
+//
+// A [Batch] does not say what happened. It names the directories, relative to
+// the root, whose listing, files or metadata may differ from what the previous
+// batches led to, and the caller reads them. A directory may be named although
+// nothing in it differs, and it may have disappeared by the time it is read;
+// it is never left out although something changed that inotify reports. What
+// inotify does not report at all (see the refusals below) is left to the
+// caller's full scan.
+//
+// # Vocabulary
+//
+//   - dirty: a directory in which something changed since it was last handed
+//     out. A change to a file dirties its parent directory. The metadata of a
+//     directory itself changes with its listing, so a reader of a dirty
+//     directory looks at the directory's own node as well.
+//   - in flux: a regular file that changed and has not yet been quiet for the
+//     settle time.
+//   - quiet: no event, and size, mtime, ctime and inode number the same at the
+//     beginning and the end of a full settle time of the monotonic clock. The
+//     age of a file plays no part: a file copied with the times of last year
+//     waits as long as any other. A directory is quiet when no event concerned
+//     it for the settle time and none of its files is in flux.
+//   - in doubt: a subtree of which events may have been lost, or which cannot
+//     be watched. The caller has to scan it.
+//   - lost: events were dropped, by the kernel's queue or by ours, and the
+//     tree has not been walked since.
+//   - walk: the breadth-first pass over all directories that sets the watches
+//     anew, at the start, after lost events, and when the root was replaced.
+//   - cookie: a file made in [Options.CookieDir], a directory watched by the
+//     same inotify instance. Its event proves that everything queued before
+//     it has been seen.
+//
+// # Invariants
+//
+//  1. A directory is watched before it is read, and read after it is watched:
+//     what appears in between is seen twice and never not at all. A new
+//     directory's subdirectories are watched and read in turn, and all its
+//     regular files are in flux until they have rested.
+//  2. One goroutine, the one that runs [Watcher.Run], owns all state; it is
+//     reached through channels. A second one only moves events from fsnotify
+//     into a bounded buffer, because fsnotify can hold its own lock while it
+//     reports an error and would otherwise block the owner for good.
+//  3. Everything dirty goes into a batch, quiet or not; being quiet only
+//     decides when. So a file moved from one directory to another is not
+//     missing from a snapshot because one of the two came to rest earlier.
+//     Files in flux are listed in [Batch.Unsettled], wherever they are, and
+//     their directories come again when they have rested.
+//  4. A batch counts as handed out only if the caller received it; a cancelled
+//     [Watcher.Next] loses nothing. A caller that fails gives it back with
+//     [Watcher.Requeue].
+//  5. Lost events make everything dirty (All), are counted, and lead to a new
+//     inotify instance and a walk, at most one per settle time. A fresh
+//     instance is used because fsnotify names watches by path, and after lost
+//     events no path can be trusted. Until the walk is done batches are
+//     withheld as long as possible, and say Uncertain if they must go out.
+//  6. fsnotify is never asked to watch a path or an inode that it already
+//     holds: it would silently keep the older name. A moved directory loses
+//     the watches of its whole subtree and is read afresh at its new place.
+//  7. Files in flux are bounded by MaxFlux, plus the files of one directory;
+//     directories beyond wait until there is room. Buffered events are bounded
+//     by EventBuffer.
+//  8. Names are bytes. They are passed on as the kernel gave them, whether or
+//     not they are UTF-8; the root is ".".
+//
+// # The root
+//
+// The root is resolved once, by [New]; below it no symbolic link is followed.
+// If the root disappears or is replaced by something else, Next reports one
+// batch with RootMissing and then waits; when a directory is back in its
+// place it is walked and everything is dirty. No batch ever describes a
+// missing root as an empty one.
+//
+// # Refusals
+//
+// Directories that cannot be watched (the limit of watches, permissions, the
+// same directory visible twice through a bind mount) are kept in a list, are
+// counted in [Stats], and stand in the Rescan field of every batch; those that
+// may change unnoticed also cause a batch every PollEvery, and watching them
+// is tried again then.
+//
+// Not seen here, because inotify has no event for it: writes through another
+// name of a multiply linked inode outside the directory of that name (the names
+// of such an inode are not mapped to each other yet), later stores through a
+// memory map into a page that is already dirty, file systems mounted or
+// unmounted below the root, and changes that other machines make to a network
+// file system. Changes to files that match Exclude dirty nothing, not even the
+// directory's modification time.
+package watch

@@ -1,0 +1,23 @@
+package watch
+
+// The switches of Options.faults, for the tests.
+
+// NoReadAfterWatch leaves new directories unread.
+func (o *Options) NoReadAfterWatch() { o.faults.noReadAfterWatch = true }
+
+// IgnoreLost drops the report that events were lost.
+func (o *Options) IgnoreLost() { o.faults.ignoreLost = true }
+
+// BeforeWatch is called by the owner just before a directory is watched.
+func (o *Options) BeforeWatch(f func(rel string)) { o.faults.beforeWatch = f }
+
+// Drop loses the events for which f is true.
+func (o *Options) Drop(f func(name string) bool) { o.faults.drop = f }
+
+// Relative, Split and Join are the arithmetic of paths.
+var (
+	Relative = relative
+	Split    = split
+	Join     = join
+	Absolute = absolute
+)

@@ -1,0 +1,265 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// span is the first and the last time at which something was in doubt.
+type span struct {
+	set         bool
+	first, last instant
+}
+
+func (s *span) touch(now instant) {
+	if !s.set {
+		s.set, s.first = true, now
+	}
+	s.last = now
+}
+
+// loop is everything that the goroutine of Run owns.
+type loop struct {
+	w     *Watcher
+	opts  Options
+	log   *slog.Logger
+	epoch time.Time
+
+	kernel *kernel // nil while no inotify instance can be had
+	cookie cookie
+
+	root      *dir
+	byID      map[ident]*dir     // known directories
+	queue     []*dir             // to be watched and read, in order
+	walking   bool               // the queue began with the root
+	walked    bool               // a walk was completed since the root was found
+	watches   int                // directories with a watch
+	unwatched map[*dir]unwatched // known, but without a watch
+	limited   int                // of them for want of watches
+	carried   map[string][]string
+
+	pending  map[*dir]struct{} // dirty directories
+	deferred map[*dir]struct{} // dirty, their files not tracked yet
+	inFlux   int               // files in flux in all directories
+	doubt    map[string]span   // subtrees given back or due for polling
+	all      span              // everything
+
+	missing, missingTold bool    // the root is not there
+	lost                 bool    // events were lost since the last walk began
+	walkAt               instant // when to walk because of that
+	unsteady             span    // since when batches are held back
+
+	requests []*request
+	stats    Stats
+
+	tick, rootCheck, poll <-chan time.Time
+	limitTold, lostTold   bool
+}
+
+func newLoop(w *Watcher) *loop {
+	return &loop{
+		w: w, opts: w.opts, log: w.opts.Log, epoch: w.opts.Clock.Now(),
+		doubt: make(map[string]span),
+	}
+}
+
+func (l *loop) now() instant { return l.opts.Clock.Now().Sub(l.epoch) }
+
+func (l *loop) closeKernel() {
+	if l.kernel != nil {
+		l.kernel.close()
+		l.kernel = nil
+	}
+}
+
+// begin opens the first inotify instance and queues the root.
+func (l *loop) begin() error {
+	l.restart()
+	if l.kernel == nil {
+		return fmt.Errorf("watch %s: %w", l.opts.Root, ErrNoInotify)
+	}
+	return nil
+}
+
+// restart forgets all watches and begins a walk with a fresh instance. Files in
+// flux are remembered by name.
+func (l *loop) restart() {
+	l.closeKernel()
+	l.carryFlux()
+	l.root = &dir{}
+	l.byID = make(map[ident]*dir)
+	l.queue, l.watches, l.inFlux = nil, 0, 0
+	l.unwatched, l.limited = make(map[*dir]unwatched), 0
+	l.pending = make(map[*dir]struct{})
+	l.deferred = make(map[*dir]struct{})
+	l.lost, l.walking = false, true
+	l.cookie = cookie{number: l.cookie.number}
+	for _, r := range l.requests {
+		r.asked = false
+	}
+	l.all.touch(l.now())
+
+	k, err := openKernel(l.opts.EventBuffer, l.opts.faults.drop)
+	if err != nil {
+		l.log.Warn("no inotify instance; nothing is watched until there is one", "root", l.opts.Root, "error", err)
+	} else {
+		l.kernel = k
+		l.openCookies()
+	}
+	l.enqueue(l.root, false)
+}
+
+// run serves events, work, callers and timers until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	ready := make(chan struct{})
+	close(ready)
+	l.checkRoot()
+	for {
+		l.serve()
+		l.arm()
+		l.publish()
+		var work <-chan struct{}
+		if len(l.queue) > 0 {
+			work = ready
+		}
+		var events <-chan delivery
+		if l.kernel != nil {
+			events = l.kernel.out
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case d := <-events:
+			l.receive(d)
+		case <-work:
+			l.work()
+		case r := <-l.w.requests:
+			l.requests = append(l.requests, r)
+		case b := <-l.w.returned:
+			l.takeBack(b)
+		case <-l.tick:
+			l.tick = nil
+			l.settle()
+		case <-l.rootCheck:
+			l.rootCheck = nil
+			l.checkRoot()
+		case <-l.poll:
+			l.poll = nil
+			l.retryUnwatched()
+		}
+	}
+}
+
+// arm keeps a timer running for whatever waits for one. An idle tree costs one
+// lstat of the root per settle time.
+func (l *loop) arm() {
+	after := l.opts.Clock.After
+	busy := l.all.set || len(l.pending) > 0 || len(l.doubt) > 0 || l.lost || l.cookie.waiting
+	if busy && l.tick == nil && !l.missing {
+		l.tick = after(min(max(l.opts.Settle/4, 5*time.Millisecond), time.Second))
+	}
+	if l.rootCheck == nil {
+		l.rootCheck = after(min(max(l.opts.Settle, 20*time.Millisecond), 5*time.Second))
+	}
+	if l.poll == nil && len(l.unwatched) > 0 {
+		l.poll = after(l.opts.PollEvery)
+	}
+}
+
+// receive handles what the kernel delivered.
+func (l *loop) receive(d delivery) {
+	k := l.kernel
+	for _, e := range d.events {
+		l.stats.Events++
+		l.event(e)
+		if l.kernel != k {
+			return // the root was replaced: the rest concerns the old one
+		}
+	}
+	if d.lost && !l.opts.faults.ignoreLost {
+		l.loseEvents()
+	}
+}
+
+// loseEvents makes everything dirty and plans a walk. Further losses before it
+// begins are covered by it.
+func (l *loop) loseEvents() {
+	now := l.now()
+	l.stats.Overflows++
+	l.all.touch(now)
+	if !l.lostTold {
+		l.lostTold = true
+		l.log.Warn("file events were lost; everything will be scanned (raise fs.inotify.max_queued_events if this recurs)", "root", l.opts.Root)
+	}
+	if !l.lost {
+		l.lost = true
+		l.walkAt = now + l.opts.Settle
+	}
+	l.cookie.waiting = false // its event may be among the lost ones
+}
+
+// checkRoot notices a root that was unmounted, moved, deleted or replaced:
+// inotify does not tell all of these.
+func (l *loop) checkRoot() {
+	id, sig, err := look(l.opts.Root)
+	switch there := err == nil && sig.directory; {
+	case !there && !l.missing:
+		l.log.Warn("the watched directory is gone", "root", l.opts.Root)
+		l.missing, l.missingTold, l.walked = true, false, false
+		l.restart()
+	case there && l.missing:
+		l.log.Info("the watched directory is back", "root", l.opts.Root)
+		l.missing = false
+		l.restart()
+	case there && l.root.id != (ident{}) && l.root.id != id:
+		l.log.Warn("the watched directory was replaced", "root", l.opts.Root)
+		l.walked = false
+		l.restart()
+	}
+}
+
+// event is one notification. What it says may be outdated: the directories it
+// leads to are looked at, not believed.
+func (l *loop) event(e fsnotify.Event) {
+	if l.cookie.owns(e.Name) {
+		l.cookieEvent(e.Name)
+		return
+	}
+	rel, ok := relative(l.opts.Root, e.Name)
+	if !ok {
+		return
+	}
+	if rel == "." {
+		if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
+			l.checkRoot()
+			return
+		}
+		l.touch(l.root)
+		return
+	}
+	parentRel, name := split(rel)
+	parent, _ := l.root.find(parentRel)
+	if parent == nil {
+		return // dropped meanwhile, with its parent dirty
+	}
+	known := parent.children[name]
+	switch {
+	case e.Has(fsnotify.Create):
+		l.appeared(parent, name, rel)
+	case known == nil && l.opts.Exclude(rel, false):
+	case e.Has(fsnotify.Remove), e.Has(fsnotify.Rename):
+		l.vanished(parent, name)
+	case known != nil: // its metadata
+		l.touch(parent)
+		l.touch(known)
+		if l.unwatched[known] != watchable {
+			l.enqueue(known, true)
+		}
+	default:
+		l.changed(parent, name, rel)
+	}
+}

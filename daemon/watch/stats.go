@@ -1,0 +1,42 @@
+package watch
+
+// Stats are figures for status and metrics. Counts of what happened start at
+// zero with Run.
+type Stats struct {
+	Directories  int // known below and including the root
+	Watches      int // of them watched
+	AtLimit      int // not watched for want of watches; their subtrees count as one
+	NotWatchable int // not watched for another reason
+	Dirty        int // directories waiting to be handed out
+	InFlux       int // files that have not rested
+	Unread       int // directories waiting to be watched and read
+
+	Ready       bool // the watches have been set once since the root was found
+	All         bool // everything waits to be handed out
+	Lost        bool // events were lost and the tree has not been walked since
+	RootMissing bool
+
+	Events        uint64 // received, repetitions left out
+	Overflows     uint64 // times that events were lost
+	Walks         uint64 // completed walks of the whole tree
+	LimitReached  uint64 // times that the limit of watches was newly reached
+	CookiesSeen   uint64
+	CookiesFailed uint64 // not written, or not seen in time; the batch went out without proof
+}
+
+// publish makes the figures visible to Stats.
+func (l *loop) publish() {
+	s := l.stats
+	s.Directories = len(l.byID)
+	s.Watches = l.watches
+	s.AtLimit = l.limited
+	s.NotWatchable = len(l.unwatched) - l.limited
+	s.Dirty = len(l.pending)
+	s.InFlux = l.inFlux
+	s.Unread = len(l.queue)
+	s.Ready = l.walked
+	s.All = l.all.set
+	s.Lost = l.lost
+	s.RootMissing = l.missing
+	l.w.stats.Store(&s)
+}

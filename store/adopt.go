@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"keepsake/store/index"
+	"keepsake/store/object"
+	"keepsake/store/pack"
+)
+
+// adoptEvery bounds how often a chunk that is nowhere makes the repository be
+// listed again.
+const adoptEvery = 5 * time.Second
+
+// takeUp brings the index up to date with the repository after an unclean end
+// of the last session, or from nothing.
+func (r *Repository) takeUp(ctx context.Context, fresh bool) error {
+	r.mending.Lock()
+	defer r.mending.Unlock()
+	catalogs, err := r.applyCatalogs(ctx)
+	if err != nil {
+		return err
+	}
+	packs, err := r.reconcile(ctx)
+	if err != nil {
+		return err
+	}
+	if fresh && catalogs+packs > 0 {
+		// Packs may be missing that the lost index knew of.
+		if err := r.index.SetDoubt(true); err != nil {
+			return err
+		}
+		r.options.Notice(fmt.Sprintf("there was no index; it was rebuilt from %d catalogs and the tables of %d further packs", catalogs, packs))
+	} else if packs > 0 {
+		r.options.Notice(fmt.Sprintf("the last run did not end in order; %d packs that it had stored were taken up", packs))
+	}
+	return r.index.SetClean(true)
+}
+
+// adopt takes up packs that appeared since, of other writers for example.
+func (r *Repository) adopt(ctx context.Context) error {
+	r.mending.Lock()
+	defer r.mending.Unlock()
+	if now := r.now(); !r.adopted.IsZero() && now.Sub(r.adopted) < adoptEvery {
+		return nil
+	}
+	_, err := r.reconcile(ctx)
+	r.adopted = r.now()
+	return err
+}
+
+// reconcile compares packs and index one 256th at a time, so that memory does
+// not grow with the repository, and returns how many packs it added.
+func (r *Repository) reconcile(ctx context.Context) (added int, err error) {
+	for prefix := range 256 {
+		known := map[pack.ID]bool{}
+		if err := r.index.PacksUnder(byte(prefix), func(p index.Pack) { known[p.ID] = false }); err != nil {
+			return added, err
+		}
+		for _, kind := range []string{prefixData, prefixMeta} {
+			n, err := r.adoptUnder(ctx, fmt.Sprintf("%s%02x/", kind, prefix), known)
+			added += n
+			if err != nil {
+				return added, err
+			}
+		}
+		for id, exists := range known {
+			if exists {
+				continue
+			}
+			r.options.Log.Warn("pack is gone from the repository", "pack", id)
+			if err := r.index.Forget(id); err != nil {
+				return added, err
+			}
+		}
+	}
+	return added, nil
+}
+
+// adoptUnder adds the packs below one directory that are not known, and notes
+// in known which ones exist.
+func (r *Repository) adoptUnder(ctx context.Context, prefix string, known map[pack.ID]bool) (added int, err error) {
+	err = r.objects.List(ctx, prefix, func(name string, size int64) error {
+		kind, id, ok := parsePackName(name)
+		if !ok {
+			return nil
+		}
+		if _, ok := known[id]; ok {
+			known[id] = true
+			return nil
+		}
+		err := r.addTable(ctx, index.Pack{ID: id, Kind: kind, Size: size})
+		if err == nil {
+			added++
+		}
+		return err
+	})
+	return added, err
+}
+
+// addTable adds one pack to the index from its own table. A pack whose table
+// cannot be read is left out and logged: it must not keep the rest from being
+// used, and check names it.
+func (r *Repository) addTable(ctx context.Context, p index.Pack) error {
+	t, err := r.readTable(ctx, p)
+	if interrupted(err) {
+		return err
+	}
+	if err != nil {
+		r.options.Log.Warn("pack is damaged and was left out of the index", "pack", packName(p.Kind, p.ID), "err", err)
+		return r.index.SetDoubt(true)
+	}
+	p.Epoch, p.Chunks = t.Epoch, uint32(len(t.Entries))
+	return r.index.Add(index.Table{Pack: p, Entries: t.Entries})
+}
+
+// reindexOnce reads the tables of all known packs again, once a session: the
+// answer to a leaf of the index that has rotted away.
+func (r *Repository) reindexOnce(ctx context.Context) error {
+	r.mending.Lock()
+	defer r.mending.Unlock()
+	if r.reindexed {
+		return nil
+	}
+	r.options.Log.Warn("a chunk is missing from the index; reading the tables of all packs again")
+	err := r.index.Packs(func(p index.Pack) error { return r.addTable(ctx, p) })
+	r.reindexed = err == nil
+	return err
+}
+
+// applyCatalogs adds the packs of all catalogs that were not added before. A
+// catalog that cannot be read is passed over: it is derived, the packs' tables
+// say the same.
+func (r *Repository) applyCatalogs(ctx context.Context) (applied int, err error) {
+	err = r.objects.List(ctx, prefixCatalog, func(name string, _ int64) error {
+		id, ok := parseSealedName(prefixCatalog, name)
+		if !ok {
+			return nil
+		}
+		if known, err := r.index.HasCatalog(id); err != nil || known {
+			return err
+		}
+		tables, err := r.readCatalog(ctx, name, id)
+		if interrupted(err) {
+			return err
+		}
+		if err != nil {
+			r.options.Log.Warn("catalog is damaged and was passed over", "object", name, "err", err)
+			return nil
+		}
+		applied++
+		if err := r.index.Add(tables...); err != nil {
+			return err
+		}
+		return r.index.AddCatalog(id)
+	})
+	return applied, err
+}
+
+// Doubt reports whether chunks that earlier snapshots rely on may be stored no
+// longer, so that what has not changed must be looked up before it is taken over.
+func (r *Repository) Doubt() (bool, error) { return r.index.Doubt() }
+
+// openSealed reads and opens an object that is named by its own hash.
+func (r *Repository) openSealed(ctx context.Context, kind object.Kind, name string, id [32]byte) ([]byte, error) {
+	b, err := readObject(ctx, r.objects, name)
+	if err != nil {
+		return nil, &DamageError{Object: name, Err: err}
+	}
+	if object.ID(b) != id {
+		return nil, &DamageError{Object: name, Err: errName}
+	}
+	plain, err := object.Open(r.keys, kind, b)
+	if err != nil {
+		return nil, &DamageError{Object: name, Err: err}
+	}
+	return plain, nil
+}
+
+// putSealed seals and publishes an object under its own hash.
+func (r *Repository) putSealed(ctx context.Context, kind object.Kind, prefix string, plain []byte) (id [32]byte, err error) {
+	b, err := object.Seal(r.keys, kind, plain, r.rand)
+	if err != nil {
+		return id, err
+	}
+	id = object.ID(b)
+	return id, putObject(ctx, r.objects, sealedName(prefix, id), b)
+}

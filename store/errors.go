@@ -1,0 +1,52 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"keepsake/crypto"
+)
+
+var (
+	// ErrNoRepository says that there is no repository at the place.
+	ErrNoRepository = errors.New("no keepsake repository here")
+	// ErrExists says that a repository is there already.
+	ErrExists = errors.New("a keepsake repository is here already")
+	// ErrDamaged is what every DamageError is.
+	ErrDamaged = errors.New("repository is damaged")
+	// ErrNoSnapshot says that no snapshot matches.
+	ErrNoSnapshot = errors.New("no such snapshot")
+	// ErrAmbiguous says that more than one snapshot or source matches.
+	ErrAmbiguous = errors.New("ambiguous")
+	// ErrUnconfirmed says that a snapshot was published while a prune
+	// condemned packs that it may rely on; the backup must run again before
+	// the snapshot counts.
+	ErrUnconfirmed = errors.New("snapshot is not confirmed: packs were condemned while it was written")
+	errName        = errors.New("its content does not match its name")
+
+	// ErrClosed says that a Writer is closed or has failed.
+	ErrClosed = errors.New("writer is closed")
+)
+
+// DamageError says which object of the repository cannot be read, and why. It
+// matches ErrDamaged.
+type DamageError struct {
+	Object string         // name in the repository, empty if a chunk is in no pack
+	Chunk  crypto.ChunkID // zero if the whole object is meant
+	Err    error
+}
+
+func (e *DamageError) Error() string {
+	switch {
+	case e.Object == "":
+		return fmt.Sprintf("chunk %v is in no pack: %v", e.Chunk, e.Err)
+	case e.Chunk == crypto.ChunkID{}:
+		return fmt.Sprintf("%s: %v", e.Object, e.Err)
+	default:
+		return fmt.Sprintf("%s, chunk %.16v: %v", filepath.ToSlash(e.Object), e.Chunk, e.Err)
+	}
+}
+
+// Unwrap returns the cause.
+func (e *DamageError) Unwrap() []error { return []error{ErrDamaged, e.Err} }

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"keepsake/store/tree"
+)
+
+// Find returns the snapshot that a person means: an id prefix of at least four
+// digits, "latest", "latest@LABEL", or a time, which means the newest snapshot
+// not after it; a time may be followed by "@LABEL" too. With several sources a
+// bare "latest" or time is ErrAmbiguous, and the error lists the choices.
+func (r *Repository) Find(ctx context.Context, spec string) (Snapshot, error) {
+	all, damaged, err := r.Snapshots(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s, err := choose(all, spec, r.now().Location())
+	if errors.Is(err, ErrNoSnapshot) && len(damaged) > 0 {
+		err = fmt.Errorf("%w (%d snapshots cannot be read: run keepsake check)", err, len(damaged))
+	}
+	return s, err
+}
+
+func choose(all []Snapshot, spec string, local *time.Location) (Snapshot, error) {
+	when, label, labelled := strings.Cut(spec, "@")
+	notAfter, isTime := parseWhen(when, local)
+	if when != "latest" && !isTime {
+		return findID(all, spec)
+	}
+	var chosen []Snapshot
+	for _, s := range all {
+		if labelled && s.Label != label || isTime && s.Started.Time().After(notAfter) {
+			continue
+		}
+		chosen = append(chosen, s)
+	}
+	if len(chosen) == 0 {
+		return Snapshot{}, fmt.Errorf("%w: %q; keepsake snapshots lists what there is", ErrNoSnapshot, spec)
+	}
+	if labels := labelsOf(chosen); len(labels) > 1 {
+		return Snapshot{}, fmt.Errorf("%w: %q could mean any of %s; say %s@%s", ErrAmbiguous, spec, strings.Join(labels, ", "), when, labels[0])
+	}
+	return newest(chosen), nil
+}
+
+// newest prefers snapshots that were finished: one in progress lacks what had
+// not been reached.
+func newest(some []Snapshot) Snapshot {
+	for _, s := range slices.Backward(some) {
+		if s.Basis != tree.InProgress {
+			return s
+		}
+	}
+	return some[len(some)-1]
+}
+
+func labelsOf(some []Snapshot) []string {
+	var labels []string
+	for _, s := range some {
+		if !slices.Contains(labels, s.Label) {
+			labels = append(labels, s.Label)
+		}
+	}
+	slices.Sort(labels)
+	return labels
+}
+
+func findID(all []Snapshot, spec string) (Snapshot, error) {
+	const least = 4
+	prefix := strings.ToLower(spec)
+	if strings.Trim(prefix, "0123456789abcdef") != "" || prefix == "" {
+		return Snapshot{}, fmt.Errorf("%w: %q is neither an id, nor latest, nor a time", ErrNoSnapshot, spec)
+	}
+	if len(prefix) < least {
+		return Snapshot{}, fmt.Errorf("%w: %q is too short for an id; give at least %d digits", ErrAmbiguous, spec, least)
+	}
+	var found []Snapshot
+	for _, s := range all {
+		if strings.HasPrefix(s.ID.String(), prefix) {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Snapshot{}, fmt.Errorf("%w: no id begins with %s; keepsake snapshots lists what there is", ErrNoSnapshot, spec)
+	case 1:
+		return found[0], nil
+	}
+	return Snapshot{}, fmt.Errorf("%w: %d ids begin with %s; give more digits", ErrAmbiguous, len(found), spec)
+}
+
+// whens are the ways to write a time, each with the span it stands for: a day
+// means until its end.
+var whens = []struct {
+	layout string
+	span   time.Duration
+}{
+	{time.RFC3339Nano, 0},
+	{"2006-01-02T15-04-05-0700", time.Second - 1}, // as folders in the mount are named
+	{"2006-01-02T15:04:05", time.Second - 1},
+	{"2006-01-02 15:04:05", time.Second - 1},
+	{"2006-01-02T15:04", time.Minute - 1},
+	{"2006-01-02 15:04", time.Minute - 1},
+	{"2006-01-02", 0},
+}
+
+// parseWhen returns the last instant that a written time includes.
+func parseWhen(text string, local *time.Location) (time.Time, bool) {
+	for _, w := range whens {
+		t, err := time.ParseInLocation(w.layout, text, local)
+		if err != nil {
+			continue
+		}
+		if w.layout == "2006-01-02" {
+			// A day has 23 hours or 25 when clocks change.
+			return t.AddDate(0, 0, 1).Add(-1), true
+		}
+		return t.Add(w.span), true
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keepsake/chunking"
+	"keepsake/crypto"
+	"keepsake/store/index"
+	"keepsake/store/state"
+	"keepsake/store/tree"
+)
+
+// Repository is an open repository, together with this writer's state and
+// index. It is safe for concurrent use.
+type Repository struct {
+	options  Options
+	objects  objects
+	keys     *crypto.Keyring
+	settings *tree.Settings
+	state    *state.DB
+	index    *index.DB
+	now      func() time.Time
+	rand     io.Reader
+
+	manifests manifests
+	cache     *cache
+	openers   openers
+	buffers   buffers
+
+	writing   atomic.Bool // a Writer is open
+	mending   sync.Mutex  // held while packs are taken up
+	adopted   time.Time   // last time; guarded by mending
+	reindexed bool        // this session; guarded by mending
+	// condemned holds the records in condemned/ that were applied; guarded by mending.
+	condemned map[[32]byte]bool
+}
+
+// StateDir is the state directory of a repository under base.
+func StateDir(base string, id crypto.RepositoryID) string {
+	return filepath.Join(base, hex.EncodeToString(id[:]))
+}
+
+// Open opens the repository behind o.Objects: it takes ownership of the state
+// directory, asks for a secret, and mends index and state if they are missing
+// or damaged. Errors: ErrNoRepository, *state.OwnedError, crypto.ErrWrongSecret,
+// state.ErrPinned, state.ErrRolledBack.
+func Open(ctx context.Context, o Options) (*Repository, error) {
+	o = o.withDefaults()
+	c, bad, err := readConfig(ctx, o.Objects)
+	if err != nil {
+		return nil, err
+	}
+	if bad != "" {
+		o.Notice(fmt.Sprintf("one of the two copies of %s is damaged or missing; the other was used", bad))
+	}
+	st, err := state.Open(StateDir(o.StateBase, c.id), o.Wait)
+	if err != nil {
+		return nil, err
+	}
+	r, err := openWith(ctx, o, c, st)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return r, nil
+}
+
+func openWith(ctx context.Context, o Options, c config, st *state.DB) (*Repository, error) {
+	keys, err := unlock(ctx, o, c.id)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := c.openSettings(keys)
+	if err != nil {
+		return nil, fmt.Errorf("opening the repository's settings: %w", err)
+	}
+	if err := st.Pin(keys); err != nil {
+		return nil, err
+	}
+	if st.SetAside() != "" {
+		o.Notice(fmt.Sprintf("the state was damaged and is kept as %s; a new one was begun: the next backup reads everything once and starts a new chain", st.SetAside()))
+	}
+	r := newRepository(o, keys, settings, st)
+	if err := r.openIndex(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.checkHeads(ctx); err != nil {
+		return nil, errors.Join(err, r.index.Close())
+	}
+	return r, nil
+}
+
+func newRepository(o Options, keys *crypto.Keyring, settings *tree.Settings, st *state.DB) *Repository {
+	return &Repository{
+		options: o, objects: o.Objects, keys: keys, settings: settings, state: st,
+		now: o.Now, rand: o.Rand, cache: newCache(o.Cache),
+		condemned: map[[32]byte]bool{},
+	}
+}
+
+func unlock(ctx context.Context, o Options, id crypto.RepositoryID) (*crypto.Keyring, error) {
+	k, err := readKeys(ctx, o.Objects)
+	if err != nil {
+		return nil, fmt.Errorf("reading key slots: %w", err)
+	}
+	for _, name := range k.bad {
+		o.Notice(fmt.Sprintf("%s is damaged or missing in at least one of its two copies", name))
+	}
+	if len(k.slots) == 0 {
+		return nil, crypto.ErrNoSlots
+	}
+	secret, err := o.Secret(ctx, k.kinds())
+	if err != nil {
+		return nil, err
+	}
+	keys, _, err := crypto.Unlock(id, k.slots, k.epochs, secret)
+	return keys, err
+}
+
+// openIndex opens index.db, or rebuilds it from the repository.
+func (r *Repository) openIndex(ctx context.Context) error {
+	path := filepath.Join(r.state.Dir(), "index.db")
+	db, fresh, err := index.Open(path, r.keys.Repository())
+	if errors.Is(err, index.ErrDamaged) || errors.Is(err, index.ErrForeign) {
+		aside := path + ".damaged-" + r.now().UTC().Format("20060102T150405Z")
+		r.options.Notice(fmt.Sprintf("the index could not be used (%v); it is kept as %s", err, aside))
+		if err := os.Rename(path, aside); err != nil {
+			return fmt.Errorf("setting aside the damaged index: %w", err)
+		}
+		db, fresh, err = index.Open(path, r.keys.Repository())
+	}
+	if err != nil {
+		return fmt.Errorf("opening the index: %w", err)
+	}
+	r.index = db
+	clean, err := db.Clean()
+	if err == nil && !clean {
+		err = r.takeUp(ctx, fresh)
+	}
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return nil
+}
+
+// Close gives up the state directory.
+func (r *Repository) Close() error {
+	return errors.Join(r.index.Close(), r.state.Close())
+}
+
+// ID is the repository's id.
+func (r *Repository) ID() crypto.RepositoryID { return r.keys.Repository() }
+
+// State is this writer's memory.
+func (r *Repository) State() *state.DB { return r.state }
+
+// Chunker returns the parameters by which content is cut.
+func (r *Repository) Chunker() chunking.Params { return chunkerParams(r.settings) }
+
+// Cut returns the keyed function that decides where pages and content lists
+// are cut; label says which.
+func (r *Repository) Cut(label string) crypto.PRF { return r.keys.PRF(label) }

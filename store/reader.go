@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"keepsake/crypto"
+	"keepsake/store/index"
+	"keepsake/store/object"
+	"keepsake/store/pack"
+)
+
+// errNotStored is the cause of a DamageError for a chunk that no pack holds.
+var errNotStored = errors.New("no pack of the repository holds it")
+
+func interrupted(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// locate returns where a chunk lies. If the index does not know, packs that
+// appeared behind its back are taken up; if that does not help, its leaf may
+// have rotted away, and once a session all tables are read again.
+func (r *Repository) locate(ctx context.Context, id crypto.ChunkID) (index.Place, error) {
+	for _, mend := range []func(context.Context) error{r.adopt, r.reindexOnce} {
+		p, ok, err := r.index.Lookup(id)
+		if err != nil || ok {
+			return p, err
+		}
+		if err := mend(ctx); err != nil {
+			return p, err
+		}
+	}
+	p, ok, err := r.index.Lookup(id)
+	if err == nil && !ok {
+		err = &DamageError{Chunk: id, Err: errNotStored}
+	}
+	return p, err
+}
+
+// Place returns the pack and the offset in it at which a chunk lies, so that
+// many reads can be put in the order of the disk.
+func (r *Repository) Place(ctx context.Context, id crypto.ChunkID) (pack.ID, uint64, error) {
+	p, err := r.locate(ctx, id)
+	return p.Pack.ID, p.Entry.Offset, err
+}
+
+// ReadChunk appends the plaintext of a whole chunk to dst[:0], reading it from
+// the repository in one piece and past the cache. Damage is a *DamageError.
+func (r *Repository) ReadChunk(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, dst []byte) ([]byte, error) {
+	var out []byte
+	err := r.withPlace(ctx, id, t, func(p index.Place, o *pack.Opener) error {
+		stored := r.buffers.get(int(p.Entry.Stored))
+		defer r.buffers.put(stored)
+		if err := r.readExactly(ctx, p, *stored, p.Entry.Offset); err != nil {
+			return err
+		}
+		var err error
+		out, err = o.OpenChunk(dst[:0], p.Entry, *stored)
+		return err
+	})
+	return out, err
+}
+
+// block returns one decoded block of a chunk through the cache, and the offset
+// in the chunk at which it begins.
+func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, i int) ([]byte, error) {
+	return r.cache.get(ctx, blockKey{id, i}, func(ctx context.Context) (data []byte, err error) {
+		err = r.withPlace(ctx, id, t, func(p index.Place, o *pack.Opener) error {
+			if i >= p.Entry.Blocks() {
+				return fmt.Errorf("block %d of %d: %w", i, p.Entry.Blocks(), object.ErrCorrupt)
+			}
+			_, plain, off, n := p.Entry.Block(i)
+			stored := r.buffers.get(n)
+			defer r.buffers.put(stored)
+			if err := r.readExactly(ctx, p, *stored, off); err != nil {
+				return err
+			}
+			data, err = o.OpenBlock(make([]byte, 0, plain), p.Entry, i, *stored)
+			return err
+		})
+		return data, err
+	})
+}
+
+// withPlace runs read with the place of a chunk. If it fails in a way that an
+// index which lies would explain, the pack's own table is asked and read runs
+// once more with what that says.
+func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, read func(index.Place, *pack.Opener) error) error {
+	p, err := r.locate(ctx, id)
+	if err != nil {
+		return err
+	}
+	first := r.tryPlace(p, t, read)
+	if first == nil || interrupted(first) {
+		return first
+	}
+	if q, ok := r.askTable(ctx, p, id); ok {
+		if r.tryPlace(q, t, read) == nil {
+			return nil
+		}
+	}
+	return &DamageError{Object: packName(p.Pack.Kind, p.Pack.ID), Chunk: id, Err: first}
+}
+
+func (r *Repository) tryPlace(p index.Place, t pack.ChunkType, read func(index.Place, *pack.Opener) error) error {
+	if p.Entry.Type != t {
+		return fmt.Errorf("chunk is of type %d, not %d: %w", p.Entry.Type, t, object.ErrCorrupt)
+	}
+	o, err := r.openers.get(r.keys, p.Pack)
+	if err != nil {
+		return err
+	}
+	return read(p, o)
+}
+
+// askTable looks a chunk up in the table of the pack that the index names.
+func (r *Repository) askTable(ctx context.Context, p index.Place, id crypto.ChunkID) (index.Place, bool) {
+	t, err := r.readTable(ctx, p.Pack)
+	if err != nil {
+		return p, false
+	}
+	for i := range t.Entries {
+		if t.Entries[i].Chunk == id {
+			p.Entry = t.Entries[i]
+			p.Pack.Epoch = t.Epoch
+			return p, true
+		}
+	}
+	return p, false
+}
+
+func (r *Repository) readTable(ctx context.Context, p index.Pack) (*pack.Table, error) {
+	return pack.ReadTable(&objectReader{ctx, r.objects, packName(p.Kind, p.ID)}, p.Size, r.keys, p.ID)
+}
+
+func (r *Repository) readExactly(ctx context.Context, p index.Place, buf []byte, off uint64) error {
+	name := packName(p.Pack.Kind, p.Pack.ID)
+	n, err := r.objects.ReadAt(ctx, name, buf, int64(off))
+	switch {
+	case n == len(buf):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("the pack is missing")
+	case err == nil || errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	default:
+		return err
+	}
+}
+
+// objectReader reads one object as an io.ReaderAt.
+type objectReader struct {
+	ctx  context.Context // of the one call that it is made for
+	o    objects
+	name string
+}
+
+func (o *objectReader) ReadAt(p []byte, off int64) (int, error) {
+	return o.o.ReadAt(o.ctx, o.name, p, off)
+}
+
+// openers keeps the key schedules of recently read packs.
+type openers struct {
+	mu  sync.Mutex
+	lru []*pack.Opener // most recent last; few enough to search
+	ids []pack.ID
+}
+
+const keptOpeners = 64
+
+func (s *openers) get(keys *crypto.Keyring, p index.Pack) (*pack.Opener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.ids) - 1; i >= 0; i-- {
+		if s.ids[i] != p.ID {
+			continue
+		}
+		o := s.lru[i]
+		copy(s.lru[i:], s.lru[i+1:])
+		copy(s.ids[i:], s.ids[i+1:])
+		s.lru[len(s.lru)-1], s.ids[len(s.ids)-1] = o, p.ID
+		return o, nil
+	}
+	o, err := pack.NewOpener(keys, p.Kind, p.Epoch, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.ids) == keptOpeners {
+		s.lru, s.ids = append(s.lru[:0], s.lru[1:]...), append(s.ids[:0], s.ids[1:]...)
+	}
+	s.lru, s.ids = append(s.lru, o), append(s.ids, p.ID)
+	return o, nil
+}
+
+// buffers lends byte slices for ciphertext.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get(n int) *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok && cap(*p) >= n {
+		*p = (*p)[:n]
+		return p
+	}
+	p := make([]byte, n)
+	return &p
+}
+
+func (b *buffers) put(p *[]byte) { b.pool.Put(p) }

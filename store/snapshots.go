@@ -1,0 +1,139 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"keepsake/store/object"
+	"keepsake/store/state"
+	"keepsake/store/tree"
+)
+
+// SnapshotID names a snapshot: the SHA-256 of its sealed object.
+type SnapshotID [32]byte
+
+// String returns the id in hexadecimal.
+func (id SnapshotID) String() string { return hex.EncodeToString(id[:]) }
+
+// Short returns as much of the id as people are shown.
+func (id SnapshotID) Short() string { return id.String()[:8] }
+
+// Snapshot is a manifest and its id.
+type Snapshot struct {
+	ID SnapshotID
+	tree.Snapshot
+}
+
+// chainID names a chain: one writer's snapshots of one source.
+type chainID struct{ source, writer [16]byte }
+
+// Snapshots returns all snapshots, oldest first. Those that cannot be read are
+// returned as damage beside the others, whose use they do not prevent.
+func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []error, error) {
+	var all []Snapshot
+	var damaged []error
+	err := r.objects.List(ctx, prefixSnapshots, func(name string, _ int64) error {
+		id, ok := parseSealedName(prefixSnapshots, name)
+		if !ok {
+			damaged = append(damaged, &DamageError{Object: name, Err: errName})
+			return nil
+		}
+		s, err := r.snapshot(ctx, id)
+		if interrupted(err) {
+			return err
+		}
+		if err != nil {
+			damaged = append(damaged, err)
+			return nil
+		}
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing snapshots: %w", err)
+	}
+	slices.SortFunc(all, func(a, b Snapshot) int {
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID.String(), b.ID.String()))
+	})
+	return all, damaged, nil
+}
+
+// snapshot reads one manifest. Manifests never change, so the last ones read
+// are kept.
+func (r *Repository) snapshot(ctx context.Context, id SnapshotID) (Snapshot, error) {
+	if s, ok := r.manifests.get(id); ok {
+		return s, nil
+	}
+	name := sealedName(prefixSnapshots, id)
+	plain, err := r.openSealed(ctx, object.Snapshot, name, id)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	m, err := tree.ParseSnapshot(plain)
+	if err != nil {
+		return Snapshot{}, &DamageError{Object: name, Err: err}
+	}
+	s := Snapshot{ID: id, Snapshot: *m}
+	r.manifests.put(id, s)
+	return s, nil
+}
+
+// heads returns the newest snapshot of every chain.
+func (r *Repository) heads(ctx context.Context) (map[chainID]state.Head, error) {
+	all, _, err := r.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	heads := map[chainID]state.Head{}
+	for i := range all {
+		s := &all[i]
+		chain := chainID{s.Source, s.Writer}
+		if s.Number > heads[chain].Number {
+			heads[chain] = state.Head{Source: s.Source, Writer: s.Writer, Number: s.Number, ID: s.ID}
+		}
+	}
+	return heads, nil
+}
+
+// checkHeads compares the chains with what this state remembers: a chain that
+// ends earlier, or in another snapshot of the same number, means that somebody
+// put an old copy of the repository in place of the newer one.
+func (r *Repository) checkHeads(ctx context.Context) error {
+	remembered, err := r.state.Heads()
+	if err != nil {
+		return err
+	}
+	_, damaged, err := r.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	unreadable := map[string]bool{}
+	for _, err := range damaged {
+		if d, ok := errors.AsType[*DamageError](err); ok {
+			unreadable[d.Object] = true
+		}
+	}
+	heads, err := r.heads(ctx)
+	if err != nil {
+		return err
+	}
+	var seen []state.Head
+	for _, was := range remembered {
+		is := heads[chainID{was.Source, was.Writer}]
+		if unreadable[sealedName(prefixSnapshots, was.ID)] {
+			continue // present but damaged: the verbs report that
+		}
+		if is.Number < was.Number || is.Number == was.Number && is.ID != was.ID {
+			return fmt.Errorf("%w: a chain ends with snapshot %d, and this machine has seen %d (%s). If an older copy of the repository was put back on purpose, remove %s and run again: a new chain will begin",
+				state.ErrRolledBack, is.Number, was.Number, SnapshotID(was.ID).Short(), r.state.Dir())
+		}
+	}
+	for _, h := range heads {
+		seen = append(seen, h)
+	}
+	return r.state.Remember(seen...)
+}

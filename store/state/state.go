@@ -1,0 +1,207 @@
+package state
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"keepsake/crypto"
+)
+
+// layout is the version of the buckets and values below.
+const layout = 1
+
+var (
+	bucketIdentity = []byte("identity") // layout, writer, repository, fingerprint, epoch
+	bucketSources  = []byte("sources")  // keyed hash of a label → sealed source
+	bucketHeads    = []byte("heads")    // source id ‖ writer id → number u64 ‖ snapshot id
+
+	keyLayout      = []byte("layout")
+	keyWriter      = []byte("writer")
+	keyRepository  = []byte("repository")
+	keyFingerprint = []byte("fingerprint")
+	keyEpoch       = []byte("epoch")
+)
+
+// WriterID names one state directory that writes to a repository.
+type WriterID [16]byte
+
+// DB is the open state of one writer.
+type DB struct {
+	dir    string
+	bolt   *bbolt.DB
+	keys   *crypto.Keyring // set by Pin
+	names  crypto.PRF      // set by Pin; keys that stand for names
+	writer WriterID
+	fresh  bool
+	aside  string
+}
+
+// Open takes ownership of the state directory, making it if needed. It waits
+// at most wait for another owner to end and then fails with *OwnedError.
+func Open(dir string, wait time.Duration) (*DB, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	d := &DB{dir: dir}
+	err := d.open(wait)
+	if damaged(err) {
+		// The state is worth a full scan, not a refusal to back up.
+		d.aside = filepath.Join(dir, "state.db.damaged-"+time.Now().UTC().Format("20060102T150405Z"))
+		if err := os.Rename(d.path(), d.aside); err != nil {
+			return nil, fmt.Errorf("setting aside the damaged %s: %w", d.path(), err)
+		}
+		err = d.open(wait)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(d.pidFile(), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		return nil, errors.Join(err, d.bolt.Close())
+	}
+	return d, nil
+}
+
+func (d *DB) path() string    { return filepath.Join(d.dir, "state.db") }
+func (d *DB) pidFile() string { return filepath.Join(d.dir, "owner.pid") }
+
+func (d *DB) open(wait time.Duration) error {
+	if _, err := os.Lstat(d.path()); errors.Is(err, fs.ErrNotExist) {
+		if err := d.create(); err != nil {
+			return err
+		}
+		d.fresh = true
+	}
+	// bbolt takes a zero time-out for "wait for ever".
+	db, err := bbolt.Open(d.path(), 0o600, &bbolt.Options{Timeout: max(wait, time.Millisecond), FreelistType: bbolt.FreelistMapType})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return &OwnedError{Dir: d.dir, PID: d.ownerPID()}
+	}
+	if err != nil {
+		return err
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketIdentity, bucketSources, bucketHeads} {
+			if tx.Bucket(name) == nil {
+				return fmt.Errorf("%w: bucket %s is missing", bbolt.ErrInvalid, name)
+			}
+		}
+		identity := tx.Bucket(bucketIdentity)
+		if v := identity.Get(keyLayout); !bytes.Equal(v, []byte{layout}) {
+			return fmt.Errorf("state.db has layout %x; this keepsake knows %d: update keepsake", v, layout)
+		}
+		if copy(d.writer[:], identity.Get(keyWriter)) != len(d.writer) {
+			return fmt.Errorf("%w: no writer id", bbolt.ErrInvalid)
+		}
+		return nil
+	})
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	d.bolt = db
+	return nil
+}
+
+// create makes the file under a temporary name and links it into place, so
+// that neither a power cut while bbolt initialises it nor a second process
+// doing the same leaves a file that is not whole or has two owners.
+func (d *DB) create() error {
+	tmp := d.path() + "." + strconv.Itoa(os.Getpid())
+	defer os.Remove(tmp)
+	db, err := bbolt.Open(tmp, 0o600, &bbolt.Options{Timeout: time.Second})
+	if err != nil {
+		return err
+	}
+	var writer WriterID
+	if _, err := rand.Read(writer[:]); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketIdentity, bucketSources, bucketHeads} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		identity := tx.Bucket(bucketIdentity)
+		return errors.Join(identity.Put(keyLayout, []byte{layout}), identity.Put(keyWriter, writer[:]))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(tmp, d.path()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func damaged(err error) bool {
+	return errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch)
+}
+
+func (d *DB) ownerPID() int {
+	b, err := os.ReadFile(d.pidFile())
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+// Close ends the ownership.
+func (d *DB) Close() error {
+	return errors.Join(os.Remove(d.pidFile()), d.bolt.Close())
+}
+
+// Dir is the state directory.
+func (d *DB) Dir() string { return d.dir }
+
+// Writer is this state's identity in chains of snapshots.
+func (d *DB) Writer() WriterID { return d.writer }
+
+// Fresh reports whether the state was begun by this Open.
+func (d *DB) Fresh() bool { return d.fresh }
+
+// SetAside is the path to which a damaged state.db was moved by this Open, or
+// empty.
+func (d *DB) SetAside() string { return d.aside }
+
+// Pin ties the state to a repository and its keys on first use, and later
+// refuses any other with ErrPinned. It must precede whatever seals or opens.
+func (d *DB) Pin(keys *crypto.Keyring) error {
+	repo, fingerprint := keys.Repository(), keys.Fingerprint()
+	err := d.bolt.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketIdentity)
+		if b.Get(keyRepository) == nil {
+			if err := errors.Join(b.Put(keyRepository, repo[:]), b.Put(keyFingerprint, fingerprint[:])); err != nil {
+				return err
+			}
+		}
+		if !bytes.Equal(b.Get(keyRepository), repo[:]) {
+			return fmt.Errorf("%w (%s)", ErrPinned, d.dir)
+		}
+		if !bytes.Equal(b.Get(keyFingerprint), fingerprint[:]) {
+			return fmt.Errorf("%w: its keys are others (%s)", ErrPinned, d.dir)
+		}
+		if v := b.Get(keyEpoch); len(v) == 4 && binary.BigEndian.Uint32(v) > uint32(keys.Newest()) {
+			return fmt.Errorf("%w: key epoch %d was seen, the newest now is %d", ErrRolledBack, binary.BigEndian.Uint32(v), keys.Newest())
+		}
+		return b.Put(keyEpoch, binary.BigEndian.AppendUint32(nil, uint32(keys.Newest())))
+	})
+	if err == nil {
+		d.keys, d.names = keys, keys.PRF("state/name")
+	}
+	return err
+}
