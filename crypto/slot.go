@@ -118,6 +118,7 @@ func (s *Slot) open(repo RepositoryID, keys slotKeys) (hpke.PrivateKey, master, 
 	if err != nil {
 		return fail("its private key is invalid")
 	}
+	// The associated data covers the public key; this guards against a slot made wrongly.
 	if subtle.ConstantTimeCompare(priv.PublicKey().Bytes(), s.PublicKey[:]) != 1 {
 		return fail("its public key is not that of its private key")
 	}

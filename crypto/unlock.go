@@ -52,9 +52,6 @@ func slotsOfKind(slots []*Slot, kind SlotKind) ([]*Slot, error) {
 	seen := make(map[[32]byte]bool, MaxSlots)
 	var candidates []*Slot
 	for _, s := range slots {
-		if len(s.Label) > maxSlotLabel { // before it is encoded
-			return nil, s.validate()
-		}
 		h := s.hash()
 		if seen[h] {
 			continue

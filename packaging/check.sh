@@ -65,7 +65,7 @@ build() {
 	local target
 	for target in amd64 arm64 arm; do
 		echo "linux/$target"
-		CGO_ENABLED=0 GOOS=linux GOARCH=$target GOARM=7 go build -trimpath -o /dev/null ./... || return
+		CGO_ENABLED=0 GOOS=linux GOARCH=$target GOARM=7 go build -buildvcs=false -trimpath -o /dev/null ./... || return
 	done
 }
 
@@ -74,7 +74,7 @@ leg() {
 	local name=$1 json=$out/$1.json status left
 	shift
 	mkdir -p "$out" && mkdir -p -m 711 "$work/tmp" || return
-	go build -o "$work/testreport" ./packaging/testreport || return
+	go build -buildvcs=false -o "$work/testreport" ./packaging/testreport || return
 	TMPDIR=$work/tmp go test -json -count=1 "$@" ./... | tee "$json" | "$work/testreport"
 	status=${PIPESTATUS[0]}
 	legs+=("$json")

@@ -152,6 +152,8 @@ func (c *checker) refuseRoom(target string) string {
 		return "no such room in the table"
 	case c.test && i == c.at: // an external test package
 		return ""
+	case c.test && c.table[i].testOnly && strings.HasPrefix(target, r.path+"/"): // a suite that stands on the room it tests
+		return ""
 	case i >= c.at:
 		return "imports point downwards"
 	case c.test: // a test may use whatever stands below its room
@@ -258,6 +260,10 @@ func TestViolationsAreFound(t *testing.T) {
 		{"store/a.go", imports("keepsake/daemon"), "imports point downwards"},
 		{"store/a.go", imports("keepsake/store/backend/backendtest"), "that room is for tests"},
 		{"store/a_test.go", imports("keepsake/store/backend/backendtest"), ""},
+		{"store/backend/a_test.go", imports("keepsake/store/backend/backendtest"), ""},
+		{"store/backend/a.go", imports("keepsake/store/backend/backendtest"), "imports point downwards"},
+		{"store/durable/a_test.go", imports("keepsake/store/backend/backendtest"), "imports point downwards"},
+		{"store/backend/backendtest/a.go", imports("keepsake/store"), "imports point downwards"},
 		{"cmd/keepsake/a.go", imports("keepsake/store/index"), ""},
 		{"cmd/keepsake/a.go", imports("keepsake/packaging/torture"), "that room is for tests"},
 		{"cmd/keepsake/a.go", imports("keepsake/util"), "no such room in the table"},

@@ -59,12 +59,17 @@ var house = []room{
 		},
 		modules: []string{xSync, xSystem},
 	},
+	{path: "store/storetest", rooms: []string{"crypto", "store/backend", "store"}, testOnly: true},
 
 	{path: "fusefs", rooms: []string{"crypto", "store", "store/tree"}, modules: []string{goFUSE, xSync, xSystem}},
 
 	{path: "daemon/watch", modules: []string{"github.com/fsnotify/fsnotify", xSystem}},
 	{path: "daemon/control", modules: []string{xSystem}},
-	{path: "daemon/capture", rooms: []string{"crypto", "chunking", "store", "store/pack", "store/tree"}, modules: []string{xattr, xSync, xSystem}},
+	{
+		path:    "daemon/capture",
+		rooms:   []string{"crypto", "chunking", "store", "store/pack", "store/tree", "store/state"}, // store/state for what a source is
+		modules: []string{xattr, xSync, xSystem},
+	},
 	{path: "daemon/restore", rooms: []string{"crypto", "store", "store/pack", "store/tree"}, modules: []string{xattr, xSync, xSystem}},
 	{
 		path:    "daemon",

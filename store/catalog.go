@@ -27,10 +27,7 @@ type catalogBuilder struct {
 func (b *catalogBuilder) add(ctx context.Context, r *Repository, tables []index.Table) error {
 	for i := range tables {
 		t := &tables[i]
-		var entries []byte
-		for j := range t.Entries {
-			entries = pack.AppendEntry(entries, t.Entries[j])
-		}
+		entries := pack.AppendEntries(nil, t.Entries)
 		b.packs = append(b.packs, tree.CatalogPack{
 			ID: t.Pack.ID, Kind: uint8(t.Pack.Kind), Epoch: uint32(t.Pack.Epoch), Size: uint64(t.Pack.Size), Entries: entries,
 		})

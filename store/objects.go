@@ -22,6 +22,13 @@ type objects interface {
 	Remove(ctx context.Context, names ...string) error
 }
 
+// stager is what backends have whose unfinished objects outlive a kill: each
+// writer cleans up its own, while it owns its state directory.
+type stager interface {
+	SetOwner(owner [16]byte)
+	CleanStaged(ctx context.Context) error
+}
+
 // Names of objects. Packs lie in 256 directories each, so that no directory
 // grows beyond a few thousand entries on a file system that minds.
 const (

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"keepsake/chunking"
@@ -36,10 +35,10 @@ type Repository struct {
 	openers   openers
 	buffers   buffers
 
-	writing   atomic.Bool // a Writer is open
-	mending   sync.Mutex  // held while packs are taken up
-	adopted   time.Time   // last time; guarded by mending
-	reindexed bool        // this session; guarded by mending
+	writing   chan struct{} // holds a token while a Writer is open
+	mending   sync.Mutex    // held while packs are taken up
+	adopted   time.Time     // last time; guarded by mending
+	reindexed bool          // this session; guarded by mending
 	// condemned holds the records in condemned/ that were applied; guarded by mending.
 	condemned map[[32]byte]bool
 }
@@ -89,6 +88,9 @@ func openWith(ctx context.Context, o Options, c config, st *state.DB) (*Reposito
 		o.Notice(fmt.Sprintf("the state was damaged and is kept as %s; a new one was begun: the next backup reads everything once and starts a new chain", st.SetAside()))
 	}
 	r := newRepository(o, keys, settings, st)
+	if s, ok := o.Objects.(stager); ok {
+		s.SetOwner(st.Writer())
+	}
 	if err := r.openIndex(ctx); err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ func newRepository(o Options, keys *crypto.Keyring, settings *tree.Settings, st 
 	return &Repository{
 		options: o, objects: o.Objects, keys: keys, settings: settings, state: st,
 		now: o.Now, rand: o.Rand, cache: newCache(o.Cache),
-		condemned: map[[32]byte]bool{},
+		condemned: map[[32]byte]bool{}, writing: make(chan struct{}, 1),
 	}
 }
 

@@ -56,21 +56,28 @@ type Writer struct {
 	chunks, bytes, newChunks, newBytes, stored, packs atomic.Int64
 }
 
-// NewWriter begins a session. It takes up the packs that an earlier session
-// published without the index hearing of it, and the records in condemned/.
+// NewWriter begins a session, waiting for one that is under way to end. It
+// takes the records in condemned/ into account.
 func (r *Repository) NewWriter(ctx context.Context) (*Writer, error) {
-	if !r.writing.CompareAndSwap(false, true) {
-		return nil, errors.New("another backup is writing to this repository from this process; try again when it is done")
+	select {
+	case r.writing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	w, err := r.newWriter(ctx)
 	if err != nil {
-		r.writing.Store(false)
+		<-r.writing
 		return nil, err
 	}
 	return w, nil
 }
 
 func (r *Repository) newWriter(ctx context.Context) (*Writer, error) {
+	if s, ok := r.objects.(stager); ok {
+		if err := s.CleanStaged(ctx); err != nil {
+			return nil, fmt.Errorf("removing what a killed run left: %w", err)
+		}
+	}
 	if err := r.applyCondemned(ctx); err != nil {
 		return nil, err
 	}
@@ -275,7 +282,6 @@ func (w *Writer) abandon(group []*openPack, err error) error {
 func (w *Writer) Close(ctx context.Context) error {
 	w.commitMu.Lock()
 	defer w.commitMu.Unlock()
-	defer w.r.writing.Store(false)
 	w.mu.Lock()
 	failed := w.err
 	if w.err == nil {
@@ -286,6 +292,7 @@ func (w *Writer) Close(ctx context.Context) error {
 	if errors.Is(failed, ErrClosed) {
 		return nil
 	}
+	defer func() { <-w.r.writing }()
 	var err error
 	for _, p := range group {
 		p.writing.Wait()

@@ -32,6 +32,9 @@ type Options struct {
 	// Dirty limits the run to what is in doubt; nil means all of it. It is
 	// heeded only if there is a previous snapshot to take the rest from.
 	Dirty *Dirty
+	// InFlux are files known to be still changing, relative to the root: their
+	// previous version is kept, or, without one, they wait for the next run.
+	InFlux map[string]bool
 	// Basis is how the snapshot knows what changed; 0 means Scanned, or Events
 	// if Dirty is heeded.
 	Basis tree.Basis
@@ -129,10 +132,10 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if ok {
 		prevRoot = &prev.Root
 	}
-	if !ok || prev.MissedCount > 0 || prev.Basis == tree.InProgress {
-		// What the last run missed is tried again, wherever it was.
-		o.Dirty = nil
+	if !ok || prev.Basis == tree.InProgress || prev.MissedCount > uint64(len(prev.Missed)) {
+		o.Dirty = nil // too much is in doubt
 	}
+	o.Dirty.retry(prev.Missed)
 	before := o.Progress.Counts()
 	root, err := p.run(ctx, prevRoot)
 	if err != nil {

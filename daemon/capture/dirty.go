@@ -31,8 +31,21 @@ func NewDirty(dirs, subtrees []string) *Dirty {
 
 func (d *Dirty) climb(rel string) {
 	for rel != "" {
-		rel = rel[:max(0, strings.LastIndexByte(rel, '/'))]
+		rel = parent(rel)
 		d.above[rel] = true
+	}
+}
+
+// retry adds what the last run missed: it is tried again, wherever it was.
+func (d *Dirty) retry(missed []tree.Missed) {
+	if d == nil {
+		return
+	}
+	for _, m := range missed {
+		rel := string(m.Path)
+		d.dirs[rel] = true // if it is a directory
+		d.climb(rel)
+		d.dirs[parent(rel)] = true
 	}
 }
 
@@ -68,11 +81,19 @@ func (d *Dirty) within(rel string) bool {
 		if rel == "" {
 			return false
 		}
-		rel = rel[:max(0, strings.LastIndexByte(rel, '/'))]
+		rel = parent(rel)
 	}
 }
+
+func parent(rel string) string { return rel[:max(0, strings.LastIndexByte(rel, '/'))] }
 
 // untouched reports whether a directory can be taken over by reference.
 func (p *pass) untouched(rel string, previous *tree.Node) bool {
 	return previous != nil && !p.doubt && previous.Below.Flagged == 0 && previous.Flags == 0 && p.options.Dirty.about(rel) == certain
+}
+
+// passes reports whether a directory is only on the way to what is in doubt,
+// and its own entries are known from before.
+func (p *pass) passes(rel string, previous *tree.Node) bool {
+	return previous != nil && !p.doubt && previous.Flags == 0 && p.options.Dirty.about(rel) == passage
 }

@@ -45,6 +45,14 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 		p.progress.wouldRead(s.size, previous)
 		return ready(nil)
 	}
+	if p.options.InFlux[rel] {
+		reason := tree.ReasonFlux
+		if previous != nil {
+			reason = tree.ReasonKept
+		}
+		p.missed.add(rel, reason, "")
+		return ready(kept(previous))
+	}
 	if p.expired() {
 		p.left.Add(1)
 		return ready(kept(previous))

@@ -36,10 +36,10 @@ type pass struct {
 	left        atomic.Int64    // files left for the next pass
 	reading     atomic.Int64    // when the first file was read, Unix ns; 0 before
 
-	jobs     chan *fileJob
-	pieces   chan *piece
-	walkers  chan struct{} // one token for each directory walked beside others
-	buffers  chan []byte   // free buffers of a whole chunk each
+	jobs    chan *fileJob
+	pieces  chan *piece
+	walkers chan struct{} // one token for each directory walked beside others
+	buffers chan []byte   // free buffers of a whole chunk each
 }
 
 // Buffers of MaxChunk bytes: each core splits into one, stores one, and finds

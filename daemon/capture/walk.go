@@ -41,7 +41,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	if err != nil {
 		return p.lostDirectory(ctx, rel, s, previous, err)
 	}
-	names, err := p.names(dir)
+	names, err := p.names(dir, rel, previous)
 	if err != nil {
 		return p.lostDirectory(ctx, rel, s, previous, err)
 	}
@@ -52,14 +52,43 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	p.progress.directory()
 
 	build := p.newDirectoryBuilder(ctx)
-	if err := p.entries(ctx, fd, rel, names, previous, build); err != nil {
+	if p.passes(rel, previous) {
+		err = p.passThrough(ctx, fd, rel, previous, build)
+	} else {
+		err = p.entries(ctx, fd, rel, names, previous, build)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return node, build.finish(node)
 }
 
-// names lists a directory in byte order.
-func (p *pass) names(dir *os.File) ([]string, error) {
+// passThrough takes over the entries of a directory but for the directories
+// that lead to what is in doubt.
+func (p *pass) passThrough(ctx context.Context, fd int, rel string, previous *tree.Node, build *directoryBuilder) error {
+	for n, err := range p.repository.Entries(ctx, previous) {
+		if err != nil {
+			return stored(err)
+		}
+		e := ready(n)
+		if child := join(rel, string(n.Name)); n.Type == tree.Dir && !p.untouched(child, n) {
+			e = p.entry(ctx, fd, rel, string(n.Name), n)
+		} else {
+			p.progress.taken(n)
+		}
+		if err := build.add(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names lists a directory in byte order. A directory that is only on the way to
+// one in doubt is not listed: nothing came or went in it.
+func (p *pass) names(dir *os.File, rel string, previous *tree.Node) ([]string, error) {
+	if p.passes(rel, previous) {
+		return nil, nil
+	}
 	names, err := dir.Readdirnames(-1)
 	slices.Sort(names)
 	return names, err

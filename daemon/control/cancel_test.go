@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -201,6 +202,52 @@ func TestStopIsNotHeldUpByAClientThatDoesNotRead(t *testing.T) {
 	within(t, w.done, "Serve")
 }
 
+// The caller of Serve closes what handlers use.
+func TestServeNeverLeavesAHandlerBehind(t *testing.T) {
+	started, release := make(chan struct{}, 1), make(chan struct{})
+	w := serve(t, control.ServerOptions{Grace: 10 * time.Millisecond, Farewell: 10 * time.Millisecond,
+		Handler: func(context.Context, control.Request, control.Stream) int {
+			started <- struct{}{}
+			<-release // a handler that does not obey
+			return 0
+		}})
+	fmt.Fprint(raw(t, w.dir), post(`{"protocol":1,"verb":"x"}`))
+	within(t, started, "start")
+	w.stop()
+	select {
+	case <-w.done:
+		t.Error("Serve returned before its handler")
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(release)
+	within(t, w.done, "Serve")
+}
+
+func TestStopRefusesWhatWasOnlyConnected(t *testing.T) {
+	started, release := make(chan struct{}, 2), make(chan struct{})
+	w := serve(t, control.ServerOptions{Handler: func(context.Context, control.Request, control.Stream) int {
+		started <- struct{}{}
+		<-release
+		return 0
+	}})
+	defer w.wait(t)
+	defer close(release)
+	early := raw(t, w.dir)
+	fmt.Fprint(raw(t, w.dir), post(`{"protocol":1,"verb":"x"}`)) // accepted after the early one
+	within(t, started, "start")
+	w.stop()
+	eventually(t, "the socket goes", func() bool {
+		_, err := os.Lstat(filepath.Join(w.dir, control.SocketName))
+		return os.IsNotExist(err)
+	})
+	time.Sleep(50 * time.Millisecond) // the file goes a moment before the rest
+	fmt.Fprint(early, post(`{"protocol":1,"verb":"x"}`))
+	b, _ := io.ReadAll(early)
+	if !bytes.Contains(b, []byte("503")) || !bytes.Contains(b, []byte(`"code":"stopping"`)) {
+		t.Errorf("%q", b)
+	}
+}
+
 func TestKilledOwnerIsAnErrorNotSuccess(t *testing.T) {
 	dir := t.TempDir()
 	cmd, line := process(t, "owner", dir)
@@ -227,6 +274,10 @@ func TestStoppedOwnerIsNamed(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the process stops", func() bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		return err == nil && bytes.Contains(b, []byte(") T "))
+	})
 	_, err := control.Dial(context.Background(), dir, control.ClientOptions{AnswerTimeout: 100 * time.Millisecond})
 	if !errors.Is(err, control.ErrNoAnswer) || !bytes.Contains([]byte(err.Error()), fmt.Append(nil, cmd.Process.Pid)) {
 		t.Error(err)

@@ -47,7 +47,8 @@
 //     they come: nothing waits for a buffer to fill or for a timer.
 //  2. A client that goes away, by closing, by being killed, or by closing its sending half (which is how Do says
 //     "interrupted"), ends the handler's context at once, also while the handler writes nothing. A client that has
-//     only closed its sending half still receives everything up to the exit code.
+//     only closed its sending half still receives everything up to the exit code. (A program that sends more than
+//     its request before it goes away is noticed at the handler's next write; Do never does that.)
 //  3. When Serve's own context ends: the socket disappears and nothing more is accepted; requests run on for the
 //     grace; then their contexts end with the cause [ErrStopping]; after the farewell connections are closed, which
 //     fails any write that is stuck. Serve returns when every handler has returned, never before, so that the caller
@@ -67,4 +68,10 @@
 // protocol are refused before anything runs. Arguments may hold secrets; nothing of a request but its verb is logged.
 //
 // Not here: what verbs mean, terminals, environment, waiting for the state's lock. Standard input is not carried.
+//
+// # Finding the owner
+//
+// A command line calls [Dial] first. On ErrNoOwner it tries to lock the state itself, and calls Listen when it has;
+// if somebody else was quicker, or an owner that is stopping still holds the lock, it begins again until its patience
+// ends. Only ErrOwned from a process that wants to be the owner and nothing else ("daemon") is a second owner.
 package control

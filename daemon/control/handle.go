@@ -108,9 +108,8 @@ func (s *Server) verb(w http.ResponseWriter, r *http.Request) {
 
 // receive reads a request and decides whether its peer may make it.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) (Request, error) {
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(s.o.HeaderTimeout))
-	// Read to its end: only then does net/http watch for the client's going away.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.HeaderTimeout))
+	// Read to its end: only then does net/http watch for the client's going away, without a deadline.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequest))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -119,8 +118,6 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (Request, error
 	case err != nil:
 		return Request{}, fmt.Errorf("%w: request body: %w", ErrMalformed, err)
 	}
-	// The watch must not time out with the body.
-	_ = rc.SetReadDeadline(time.Time{})
 	req, err := parseRequest(s.o.Info.Version, body)
 	if err != nil {
 		return Request{}, err

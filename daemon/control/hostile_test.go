@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,27 @@ func TestHostileClients(t *testing.T) {
 		})
 	}
 	ask(t, w.dir) // it still answers
+}
+
+func TestEndlessBodyIsCutOff(t *testing.T) {
+	w := serve(t, control.ServerOptions{Handler: nothing})
+	conn := raw(t, w.dir)
+	fmt.Fprint(conn, "POST /v1/verb HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	chunk := fmt.Sprintf("10000\r\n%s\r\n", strings.Repeat(" ", 1<<16))
+	sent := 0
+	for sent < 64<<20 {
+		n, err := io.WriteString(conn, chunk)
+		sent += n
+		if err != nil {
+			break
+		}
+	}
+	if sent > 4*control.MaxRequest {
+		t.Errorf("the server took %d bytes", sent)
+	}
+	if b, _ := io.ReadAll(conn); !strings.Contains(string(b), "413") {
+		t.Errorf("%.200q", b)
+	}
 }
 
 func TestMismatchOverTheWire(t *testing.T) {
@@ -147,6 +169,23 @@ func TestDialMeetsAnotherVersion(t *testing.T) {
 	_, err := control.Dial(context.Background(), dir, control.ClientOptions{Version: "1.9"})
 	if !errors.Is(err, control.ErrProtocol) || err.Error() != "the running keepsake is version 2.0, this is 1.9: restart it" {
 		t.Error(err)
+	}
+}
+
+// An owner that leaves drops the connections that it has not accepted; its successor answers.
+func TestDialTriesAgain(t *testing.T) {
+	dir := t.TempDir()
+	var n atomic.Int32
+	fake(t, dir, func(string) string {
+		if n.Add(1) < 3 {
+			return ""
+		}
+		return goodInfo
+	})
+	dial(t, dir)
+	n.Store(-10)
+	if _, err := control.Dial(context.Background(), dir, control.ClientOptions{}); !errors.Is(err, control.ErrNoOwner) {
+		t.Error("no end of trying:", err)
 	}
 }
 

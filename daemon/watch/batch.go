@@ -76,7 +76,7 @@ func (l *loop) answer(r *request) bool {
 	if !l.drained(r, now) {
 		return false
 	}
-	b := l.assemble()
+	b := l.assemble(r.take)
 	if b.Empty() && !r.take {
 		r.asked = false
 		return false
@@ -157,8 +157,9 @@ func (l *loop) state(now instant) (any, quiet, rested bool, first instant) {
 // withheld directories have files that nobody has looked at.
 func (d *dir) withheld() bool { return d.queued || d.deferred }
 
-// assemble makes a batch of everything dirty and changes nothing.
-func (l *loop) assemble() Batch {
+// assemble makes a batch of everything dirty and changes nothing. What is not
+// watched goes with everything else, or when it is asked for.
+func (l *loop) assemble(asked bool) Batch {
 	b := Batch{
 		All:       l.all.set || l.unwatched[l.root] != watchable,
 		Uncertain: !l.steady(),
@@ -176,7 +177,7 @@ func (l *loop) assemble() Batch {
 		for rel := range l.doubt {
 			b.Rescan = append(b.Rescan, rel)
 		}
-		if len(b.Dirs)+len(b.Rescan) > 0 {
+		if asked || len(b.Dirs)+len(b.Rescan) > 0 {
 			for d := range l.unwatched {
 				b.Rescan = append(b.Rescan, d.rel())
 			}

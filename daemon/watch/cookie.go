@@ -71,6 +71,7 @@ func (l *loop) cookieEvent(name string) {
 	if l.cookie.waiting && name == l.cookie.name {
 		l.cookie.waiting, l.cookie.seen = false, l.cookie.number
 		l.stats.CookiesSeen++
+		l.consider = true
 	}
 }
 

@@ -171,7 +171,7 @@ func (m mirror) tree(root, rel string) {
 	}
 }
 
-// diff names the directories in which m is not what is on disk.
+// diff names what m has or lacks against the disk, as reached from the root.
 func (m mirror) diff(root string) []string {
 	truth := make(mirror)
 	truth.tree(root, ".")
@@ -187,11 +187,6 @@ func (m mirror) diff(root string) []string {
 			if _, ok := want[name]; !ok {
 				wrong = append(wrong, fmt.Sprintf("%q: %q is gone", rel, name))
 			}
-		}
-	}
-	for rel := range m {
-		if _, ok := truth[rel]; !ok {
-			wrong = append(wrong, fmt.Sprintf("%q is gone", rel))
 		}
 	}
 	return wrong

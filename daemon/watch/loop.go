@@ -54,6 +54,7 @@ type loop struct {
 	unsteady             span    // since when batches are held back
 
 	requests []*request
+	consider bool // something happened that may let a caller have its batch
 	stats    Stats
 
 	tick, rootCheck, poll <-chan time.Time
@@ -102,6 +103,7 @@ func (l *loop) restart() {
 		r.asked = false
 	}
 	l.all.touch(l.now())
+	l.consider = true
 
 	k, err := openKernel(l.opts.EventBuffer, l.opts.faults.drop)
 	if err != nil {
@@ -119,7 +121,10 @@ func (l *loop) run(ctx context.Context) {
 	close(ready)
 	l.checkRoot()
 	for {
-		l.serve()
+		if l.consider {
+			l.consider = false
+			l.serve()
+		}
 		l.arm()
 		l.publish()
 		var work <-chan struct{}
@@ -139,11 +144,13 @@ func (l *loop) run(ctx context.Context) {
 			l.work()
 		case r := <-l.w.requests:
 			l.requests = append(l.requests, r)
+			l.consider = true
 		case b := <-l.w.returned:
 			l.takeBack(b)
 		case <-l.tick:
 			l.tick = nil
 			l.settle()
+			l.consider = true
 		case <-l.rootCheck:
 			l.rootCheck = nil
 			l.checkRoot()

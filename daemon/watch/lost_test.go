@@ -18,7 +18,7 @@ import (
 // TestLostEvents loses the events of whole directories that appear and change;
 // a file that changes later shows that the walk has set watches again.
 func TestLostEvents(t *testing.T) {
-	run := func(t *testing.T, patience time.Duration, break_ func(*watch.Options)) ([]string, watch.Stats) {
+	run := func(t *testing.T, patience time.Duration, sabotage func(*watch.Options)) ([]string, watch.Stats) {
 		o := watch.Options{Root: t.TempDir()}
 		var losing atomic.Bool
 		last := make(chan struct{})
@@ -30,8 +30,8 @@ func TestLostEvents(t *testing.T) {
 			}
 			return losing.Load()
 		})
-		if break_ != nil {
-			break_(&o)
+		if sabotage != nil {
+			sabotage(&o)
 		}
 		h := start(t, o)
 		must(t, os.MkdirAll(h.path("d/e"), 0o755))

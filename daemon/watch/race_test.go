@@ -1,10 +1,12 @@
 package watch_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,16 +98,18 @@ func burst(t *testing.T, root string) (changed map[string]bool, done <-chan stru
 // is set, when no event tells of it; without the read that follows the watch
 // the contents stay unknown.
 func TestFilledBeforeWatched(t *testing.T) {
-	run := func(t *testing.T, patience time.Duration, break_ func(*watch.Options)) []string {
+	run := func(t *testing.T, patience time.Duration, sabotage func(*watch.Options)) []string {
 		o := watch.Options{Root: t.TempDir()}
 		o.BeforeWatch(func(rel string) {
 			if rel == "new" {
-				must(t, os.MkdirAll(filepath.Join(o.Root, "new/sub/deep"), 0o755))
-				write(t, filepath.Join(o.Root, "new/sub/deep/file"), "x")
+				deep := filepath.Join(o.Root, "new/sub/deep")
+				if err := errors.Join(os.MkdirAll(deep, 0o755), os.WriteFile(deep+"/file", nil, 0o644)); err != nil {
+					t.Error(err)
+				}
 			}
 		})
-		if break_ != nil {
-			break_(&o)
+		if sabotage != nil {
+			sabotage(&o)
 		}
 		h := start(t, o)
 		h.first()
@@ -125,4 +129,51 @@ func TestFilledBeforeWatched(t *testing.T) {
 			t.Error("the test cannot fail")
 		}
 	})
+}
+
+// TestMovedUnseen moves a watched directory into one that is not watched yet, so
+// that only reading finds it, while its old watches are still in place.
+func TestMovedUnseen(t *testing.T) {
+	o := watch.Options{Root: t.TempDir()}
+	must(t, os.MkdirAll(filepath.Join(o.Root, "a/sub"), 0o755))
+	o.BeforeWatch(func(rel string) {
+		if rel == "new" {
+			if err := os.Rename(filepath.Join(o.Root, "a"), filepath.Join(o.Root, "new/b")); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	h := start(t, o)
+	h.first()
+	must(t, os.Mkdir(h.path("new"), 0o755))
+	h.expect(".", "new", "new/b", "new/b/sub")
+	for range 3 {
+		write(t, h.path("new/b/file"), "x")
+		write(t, h.path("new/b/sub/file"), "x")
+		h.expect("new/b", "new/b/sub")
+	}
+}
+
+// TestBindMount shows one directory in two places, of which inotify watches only
+// one; the other is scanned.
+func TestBindMount(t *testing.T) {
+	o := watch.Options{Root: t.TempDir()}
+	must(t, os.Mkdir(filepath.Join(o.Root, "a"), 0o755))
+	must(t, os.Mkdir(filepath.Join(o.Root, "b"), 0o755))
+	if err := syscall.Mount(filepath.Join(o.Root, "a"), filepath.Join(o.Root, "b"), "", syscall.MS_BIND, ""); err != nil {
+		t.Skipf("no bind mounts here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(filepath.Join(o.Root, "b"), 0)) })
+	h := start(t, o)
+	h.first()
+	if s := h.w.Stats(); s.Watches != 2 || s.NotWatchable != 1 {
+		t.Errorf("%+v", s)
+	}
+	write(t, h.path("a/file"), "x")
+	for covered := map[string]bool{}; !covered["a"] || !covered["b"]; {
+		b := h.next(time.Hour)
+		for _, d := range append(b.Dirs, b.Rescan...) {
+			covered[d] = true
+		}
+	}
 }

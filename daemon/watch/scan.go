@@ -46,6 +46,7 @@ func (l *loop) work() {
 		return
 	}
 	l.queue = nil
+	l.consider = true
 	if l.walking && !l.missing {
 		// Everything is dirty as of now: what changed in a directory before
 		// the walk came to it was not seen.

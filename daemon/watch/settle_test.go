@@ -151,7 +151,12 @@ func TestBusyNeighbour(t *testing.T) {
 	h.next(time.Hour)
 
 	got := make(chan watch.Batch, 1)
-	go func() { got <- h.next(time.Hour) }()
+	ask := func(atLatest time.Duration) {
+		if b, err := h.w.Next(t.Context(), atLatest); err == nil {
+			got <- b
+		}
+	}
+	go ask(time.Hour)
 	h.event(func() { write(t, h.path("photos/a.jpg"), "x") })
 	for i := 0; ; i++ {
 		h.event(func() { write(t, h.path("busy/render"), string(rune('a'+i))) })
@@ -170,7 +175,7 @@ func TestBusyNeighbour(t *testing.T) {
 		break
 	}
 
-	go func() { got <- h.next(30 * time.Second) }()
+	go ask(30 * time.Second)
 	for i := range 60 {
 		h.event(func() { write(t, h.path("busy/render"), string(rune('A'+i%26))) })
 		clock.advance(h, time.Second)
@@ -186,28 +191,53 @@ func TestBusyNeighbour(t *testing.T) {
 	t.Error("nothing after twice the time that Next allows")
 }
 
-// TestMaxFlux creates more files than may be tracked: they take turns, and all
-// are settled before their directories come.
+// TestMaxFlux creates more files than may be tracked: they take turns, and no
+// directory is handed out before its files had theirs.
 func TestMaxFlux(t *testing.T) {
-	h := start(t, watch.Options{MaxFlux: 20})
-	h.first()
+	h, clock := startFake(t, watch.Options{MaxFlux: 200, CookieDir: t.TempDir()})
 	m := mirror{".": {}}
-	_, done := burst(t, h.root)
-	most := 0
-	for range done {
-	}
-	h.eventually("some files in flux", func(s watch.Stats) bool {
-		most = max(most, s.InFlux)
-		return s.Dirty == 0 || s.InFlux > 0
+	changed, done := burst(t, h.root)
+	<-done
+	h.eventually("all directories known", func(s watch.Stats) bool {
+		return s.Directories == len(changed) && s.Unread == 0
 	})
-	if wrong := h.follow(m, done); len(wrong) > 0 {
-		t.Errorf("not covered: %d directories", len(wrong))
+	got := make(chan watch.Batch, 1)
+	go func() {
+		if b, err := h.w.Take(t.Context()); err == nil {
+			got <- b
+		}
+	}()
+	early, taken := 0, 0
+	for seconds := 0; len(m.diff(h.root)) > 0; seconds++ {
+		if seconds > 600 {
+			t.Fatalf("not covered: %q", m.diff(h.root))
+		}
+		clock.advance(h, time.Second)
+		s := h.w.Stats()
+		if s.InFlux > 202 {
+			t.Fatalf("%d files in flux, want at most 200 and those of one directory", s.InFlux)
+		}
+		if seconds == 0 && s.InFlux < 200 {
+			t.Fatalf("%d files in flux of 2,000 new ones, want 200", s.InFlux)
+		}
+		select {
+		case b := <-got:
+			if taken++; taken == 1 {
+				early = len(b.Dirs)
+				if !b.Uncertain {
+					t.Error("files that nobody looked at, and the batch is certain")
+				}
+			}
+			m.apply(h.root, b)
+			go func() {
+				if b, err := h.w.Next(t.Context(), time.Hour); err == nil {
+					got <- b
+				}
+			}()
+		default:
+		}
 	}
-	if most > 22 {
-		t.Errorf("%d files in flux, want at most 20 and those of one directory", most)
-	}
-	b := h.next(time.Hour)
-	for b.Uncertain || len(b.Unsettled) > 0 {
-		b = h.next(time.Hour)
+	if early > len(changed)*8/10 {
+		t.Errorf("%d of %d directories were handed out unread", early, len(changed))
 	}
 }

@@ -15,11 +15,11 @@ type ident struct{ dev, ino uint64 }
 
 // signature is what must stay the same for a file to be quiet.
 type signature struct {
-	ino                        uint64
-	size                       int64
-	mtimeSec, mtimeNsec        int64
-	ctimeSec, ctimeNsec        int64
-	directory, regular         bool
+	ino                 uint64
+	size                int64
+	mtimeSec, mtimeNsec int64
+	ctimeSec, ctimeNsec int64
+	directory, regular  bool
 }
 
 // flux is a file that has not rested yet.

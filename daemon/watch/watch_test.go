@@ -201,7 +201,7 @@ func TestSymlinksAreNotFollowed(t *testing.T) {
 }
 
 func TestExclude(t *testing.T) {
-	h := start(t, watch.Options{Exclude: func(rel string, isDir bool) bool {
+	h := start(t, watch.Options{CookieDir: t.TempDir(), Exclude: func(rel string, isDir bool) bool {
 		base := filepath.Base(rel)
 		return isDir && base == "cache" || !isDir && base == "folder" || filepath.Ext(base) == ".lock"
 	}})

@@ -260,7 +260,7 @@ type dataRange struct{ from, to int64 }
 func dataRanges(f *os.File, size int64) ([]dataRange, error) {
 	var ranges []dataRange
 	for at := int64(0); at < size; {
-		from, err := f.Seek(at, 0)
+		from, err := f.Seek(at, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			break // a hole up to the end
 		}
@@ -270,6 +270,9 @@ func dataRanges(f *os.File, size int64) ([]dataRange, error) {
 		to, err := f.Seek(from, unix.SEEK_HOLE)
 		if err != nil {
 			return nil, err
+		}
+		if to <= from { // only a file system with a defect says so, and it would keep us here for ever
+			return nil, fmt.Errorf("data at %d ends at %d", from, to)
 		}
 		ranges = append(ranges, dataRange{from, to})
 		at = to

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"testing"
 	"testing/iotest"
@@ -217,7 +218,7 @@ func TestLyingIndex(t *testing.T) {
 			}
 		})
 	}
-	for _, i := range []int{-1, raw.Blocks(), 1 << 40} {
+	for _, i := range []int{-1, raw.Blocks(), math.MaxInt} {
 		if _, err := o.OpenBlock(nil, raw, i, p.stored(raw)); !errors.Is(err, pack.ErrEntry) {
 			t.Errorf("block %d: %v", i, err)
 		}
@@ -254,6 +255,11 @@ func TestHostileLengths(t *testing.T) {
 		fit(p.bytes)
 		var err error
 		allocated := allocated(func() { _, err = p.table(k) })
+		// Lengths that add up are beyond what a scrub can judge: they are the key's to refuse.
+		addsUp := uint64(tt.table)+tt.body == uint64(table)+body && tt.table >= 20 && tt.body <= pack.MaxBody
+		if err := scrub(p); errors.Is(err, object.ErrCorrupt) == addsUp {
+			t.Errorf("%s: scrub says %v", tt.name, err)
+		}
 		if !errors.Is(err, object.ErrCorrupt) || allocated > 1<<20 {
 			t.Errorf("%s: %v, %d bytes allocated", tt.name, err, allocated)
 		}
@@ -264,6 +270,25 @@ func TestHostileLengths(t *testing.T) {
 		}
 		if err := pack.Scrub(bytes.NewReader(whole.bytes), size, whole.id); !errors.Is(err, object.ErrCorrupt) {
 			t.Errorf("scrub of a pack of %d bytes: %v", size, err)
+		}
+	}
+}
+
+// Padding is zeros, or it would be a place where something could hide.
+func TestPaddingWithContent(t *testing.T) {
+	k := keyring(t)
+	p := small(t, k)
+	table, err := p.table(k)
+	if err != nil || table.Padding.Plain == 0 {
+		t.Fatalf("padding of %d bytes, %v", table.Padding.Plain, err)
+	}
+	body := make([]byte, table.Padding.Plain)
+	for _, last := range []byte{0, 1} {
+		body[len(body)-1] = last
+		copy(p.stored(table.Padding), opener(t, k, p.id).Seal(table.Padding, body))
+		fit(p.bytes)
+		if err := check(t, k, p); (err == nil) != (last == 0) {
+			t.Errorf("padding that ends with %d: %v", last, err)
 		}
 	}
 }

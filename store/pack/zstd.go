@@ -38,7 +38,7 @@ var compressor = sync.OnceValue(func() *zstd.Encoder {
 var decompressor = sync.OnceValue(func() *zstd.Decoder {
 	dec, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(0),
-		zstd.WithDecodeAllCapLimit(false),
+		zstd.WithDecodeAllCapLimit(true),
 		zstd.WithDecoderMaxMemory(MaxChunk),
 		zstd.WithDecoderMaxWindow(MaxChunk),
 		zstd.WithDecoderLowmem(true))

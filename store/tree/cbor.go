@@ -304,7 +304,7 @@ func (r *reader) skipMap(n uint64, depth int) {
 	}
 }
 
-// field is one step through a map with ascending integer keys: it reads the next key.
+// key reads the next key of a map with integer keys, which must exceed the last one.
 func (r *reader) key(last uint64, first bool) uint64 {
 	k := r.uint(math.MaxUint64)
 	if r.err == nil && !first && k <= last {

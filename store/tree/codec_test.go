@@ -206,11 +206,8 @@ func TestUnknownKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b[0] < 0xa0 || b[0] >= 0xb7 {
-			if !strings.HasPrefix(name, "node") && name != "snapshot" {
-				t.Errorf("%s begins with %#x", name, b[0])
-			}
-			continue
+		if b[0] >= 0xb7 {
+			continue // one more pair would make the head longer; TestRoundTrip has such a node
 		}
 		with := func(key byte) []byte {
 			m := append(bytes.Clone(b), 0x18, key, 0x82, 0x01, 0x61, 'x')

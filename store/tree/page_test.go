@@ -310,3 +310,16 @@ func TestNodesOwnTheirBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestParsedNodeOwnsItsBytes(t *testing.T) {
+	b := marshal(t, photo(1))
+	n, err := tree.ParseNode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Clone(b)
+	clear(b)
+	if got := marshal(t, n); !bytes.Equal(got, want) {
+		t.Errorf(" got %x\nwant %x", got, want)
+	}
+}

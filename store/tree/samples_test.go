@@ -68,7 +68,7 @@ func sampleNodes() map[string]*tree.Node {
 	return map[string]*tree.Node{
 		"file": file, "empty file": base("empty", tree.File), "sparse": sparse, "long": long, "directory": dir, "symlink": link,
 		"fifo": base("pipe", tree.Fifo), "socket": base("sock", tree.Socket), "character device": char, "block device": device,
-		"newer": newer, "crowded": crowded, "old": old,
+		"newer": newer, "crowded": crowded, "photo": photo(1), "old": old,
 	}
 }
 
