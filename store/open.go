@@ -161,6 +161,9 @@ func (r *Repository) Close() error {
 // ID is the repository's id.
 func (r *Repository) ID() crypto.RepositoryID { return r.keys.Repository() }
 
+// Now is the time by the clock that the repository was opened with.
+func (r *Repository) Now() time.Time { return r.now() }
+
 // State is this writer's memory.
 func (r *Repository) State() *state.DB { return r.state }
 

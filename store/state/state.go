@@ -31,6 +31,7 @@ var (
 	keyRepository  = []byte("repository")
 	keyFingerprint = []byte("fingerprint")
 	keyEpoch       = []byte("epoch")
+	keyConfirmed   = []byte("confirmed") // when a person last typed the recovery code, unix seconds
 )
 
 // WriterID names one state directory that writes to a repository.
@@ -177,6 +178,22 @@ func (d *DB) Fresh() bool { return d.fresh }
 // SetAside is the path to which a damaged state.db was moved by this Open, or
 // empty.
 func (d *DB) SetAside() string { return d.aside }
+
+// Confirmed reports whether somebody has proved to have the recovery code.
+func (d *DB) Confirmed() (ok bool, err error) {
+	err = d.bolt.View(func(tx *bbolt.Tx) error {
+		ok = tx.Bucket(bucketIdentity).Get(keyConfirmed) != nil
+		return nil
+	})
+	return ok, err
+}
+
+// SetConfirmed records that somebody has proved to have the recovery code.
+func (d *DB) SetConfirmed(now time.Time) error {
+	return d.bolt.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketIdentity).Put(keyConfirmed, binary.BigEndian.AppendUint64(nil, uint64(now.Unix())))
+	})
+}
 
 // Pin ties the state to a repository and its keys on first use, and later
 // refuses any other with ErrPinned. It must precede whatever seals or opens.
