@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"keepsake/daemon"
+	"keepsake/daemon/control"
+	"keepsake/store/backend"
+)
+
+// version is set by the linker for releases.
+var version = "0.1.0-dev"
+
+// app is one invocation.
+type app struct {
+	env   *environment
+	flags struct {
+		repository, config, keyFile string
+		json, quiet, noColor        bool
+		verbose                     int
+	}
+	config daemon.Config
+}
+
+// run carries out a command line and returns the exit code.
+func run(ctx context.Context, env *environment, args []string) int {
+	a := &app{env: env}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetOut(env.stdout)
+	root.SetErr(env.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if remote, ok := errors.AsType[*remoteExit](err); ok {
+		return remote.code // the owner has said the rest
+	}
+	return a.fail(ctx, err)
+}
+
+// fail tells an error and returns its exit code.
+func (a *app) fail(ctx context.Context, err error) int {
+	out := a.output()
+	return out.fail(ctx, err)
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "keepsake",
+		Short: "Encrypted snapshots of photo and video libraries, shown as folders",
+		Long: `keepsake keeps encrypted, deduplicated snapshots of directories and shows every
+snapshot as a folder.
+
+  keepsake up ~/Pictures     back up, browse at ~/Keepsake, keep watching
+  keepsake snapshots         what there is
+  keepsake restore latest --target ~/restored
+
+Every verb works while up is running. keepsake help VERB says more.`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.readConfig() },
+	}
+	f := root.PersistentFlags()
+	f.StringVarP(&a.flags.repository, "repository", "r", "", "directory of the repository (KEEPSAKE_REPOSITORY)")
+	f.StringVar(&a.flags.config, "config", "", "configuration file instead of the usual places")
+	f.StringVar(&a.flags.keyFile, "key-file", "", "file that opens the repository (KEEPSAKE_KEY_FILE)")
+	f.BoolVar(&a.flags.json, "json", false, "print lines of JSON, each with a message_type")
+	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "print results and errors only")
+	f.CountVarP(&a.flags.verbose, "verbose", "v", "say more; twice for debugging")
+	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours (NO_COLOR)")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; see keepsake %s --help", err, c.Name())}
+	})
+	root.AddCommand(
+		a.upCommand(), a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.restoreCommand(),
+		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+// exactly is the arity of a verb, as a usage error.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return &usageError{fmt.Errorf("keepsake %s takes %s; see keepsake %s --help", c.Name(), what, c.Name())}
+		}
+		return nil
+	}
+}
+
+// readConfig reads the nearest configuration file, if there is one.
+func (a *app) readConfig() error {
+	places := []string{
+		filepath.Join(a.env.configDir(), daemon.ConfigName),
+		filepath.Join("/etc/keepsake", daemon.ConfigName),
+	}
+	if a.flags.config != "" {
+		places = []string{a.env.abs(a.flags.config)}
+	}
+	for _, path := range places {
+		c, err := daemon.ReadConfig(path)
+		if errors.Is(err, fs.ErrNotExist) && a.flags.config == "" {
+			continue
+		}
+		if err != nil {
+			return &usageError{err}
+		}
+		a.config = c
+		return nil
+	}
+	return nil
+}
+
+// repositoryDir is where the repository lies: flag, environment, configuration,
+// default.
+func (a *app) repositoryDir() string {
+	for _, dir := range []string{a.flags.repository, a.env.get("KEEPSAKE_REPOSITORY"), a.config.Repository} {
+		if dir != "" {
+			return a.env.abs(dir)
+		}
+	}
+	return a.env.dataDir()
+}
+
+func (a *app) options() control.Options {
+	return control.Options{
+		JSON: a.flags.json, Quiet: a.flags.quiet, Verbose: min(a.flags.verbose, 9),
+		Color:    a.env.terminal && !a.flags.noColor && a.env.get("NO_COLOR") == "",
+		Terminal: a.env.terminal, Width: a.env.width, Dir: []byte(a.env.dir),
+	}
+}
+
+// act carries out a verb of the repository: in this process if it can own the
+// state directory, else through the process that does.
+func (a *app) act(ctx context.Context, verb string, args any) error {
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	req := control.Request{Verb: verb, Args: raw, Options: a.options()}
+	local, err := backend.OpenLocal(a.repositoryDir(), nil)
+	if err != nil {
+		return err
+	}
+	return a.own(ctx, local, req, func(ctx context.Context, s *session) error {
+		return a.exit(s.serve(ctx, req, a.stream()))
+	})
+}
+
+// remoteExit is the end of a verb that has told everything itself.
+type remoteExit struct{ code int }
+
+func (e *remoteExit) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+func (a *app) exit(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return &remoteExit{code}
+}

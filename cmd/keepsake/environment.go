@@ -1,0 +1,79 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+
+	"golang.org/x/term"
+)
+
+// environment is everything that the process is given from outside.
+type environment struct {
+	get      func(name string) string
+	stdin    *os.File
+	stdout   io.Writer
+	stderr   io.Writer
+	dir      string // working directory
+	home     string
+	host     string
+	user     string
+	terminal bool // standard output is a terminal
+	asks     bool // standard input and error are: questions can be asked
+	width    int
+}
+
+func systemEnvironment() *environment {
+	e := &environment{get: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	// What cannot be had stays empty; whoever needs it says so.
+	e.dir, _ = os.Getwd()
+	e.home, _ = os.UserHomeDir()
+	e.host, _ = os.Hostname()
+	if u, err := user.Current(); err == nil {
+		e.user = u.Username
+	}
+	e.terminal = term.IsTerminal(int(os.Stdout.Fd()))
+	e.asks = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
+	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+		e.width = w
+	}
+	return e
+}
+
+// xdg returns a directory of the XDG base directory specification.
+func (e *environment) xdg(variable, fallback string) string {
+	if dir := e.get(variable); filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(e.home, fallback)
+}
+
+func (e *environment) configDir() string {
+	return filepath.Join(e.xdg("XDG_CONFIG_HOME", ".config"), "keepsake")
+}
+func (e *environment) dataDir() string {
+	return filepath.Join(e.xdg("XDG_DATA_HOME", ".local/share"), "keepsake")
+}
+
+// stateBase is the directory under which each repository has a state directory.
+func (e *environment) stateBase() string {
+	if dir := e.get("KEEPSAKE_STATE_DIR"); dir != "" {
+		return e.abs(dir)
+	}
+	return filepath.Join(e.xdg("XDG_STATE_HOME", ".local/state"), "keepsake")
+}
+
+// defaultKeyFile is where up and init put the key.
+func (e *environment) defaultKeyFile() string { return filepath.Join(e.configDir(), "key") }
+
+// defaultMount is where people find their snapshots.
+func (e *environment) defaultMount() string { return filepath.Join(e.home, "Keepsake") }
+
+// abs makes a path absolute against the working directory.
+func (e *environment) abs(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(e.dir, path)
+}

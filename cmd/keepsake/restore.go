@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keepsake/daemon/restore"
+)
+
+type restoreArgs struct {
+	Snapshot  []byte
+	Target    []byte
+	Include   []string
+	Overwrite string
+	Delete    bool
+	Verify    bool
+	Salvage   bool
+	DryRun    bool
+}
+
+func (a *app) restoreCommand() *cobra.Command {
+	var args restoreArgs
+	var target string
+	c := &cobra.Command{
+		Use:   "restore SNAP[:PATH] --target DIR",
+		Short: "Bring back a snapshot, or a part of it, into a directory",
+		Long: `Restores into a new or existing directory. SNAP:DIR puts what the directory holds
+into the target, SNAP:FILE the file; without a path the whole source goes
+directly into the target.
+
+A file that cannot be restored whole is left out and listed, and the exit code
+is 3. Nothing is ever written outside the target.`,
+		Example: "  keepsake restore latest --target ~/restored\n  keepsake restore latest@weddings:2026/Weber --target /tmp/weber --overwrite if-changed",
+		Args:    exactly(1, "one snapshot, SNAP or SNAP:PATH"),
+		RunE: func(c *cobra.Command, what []string) error {
+			if target == "" {
+				return &usageError{errors.New("restore needs --target DIR: it never guesses where to write")}
+			}
+			if _, err := restore.ParsePolicy(args.Overwrite); err != nil {
+				return &usageError{err}
+			}
+			args.Snapshot, args.Target = []byte(what[0]), []byte(target)
+			return a.act(c.Context(), "restore", args)
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&target, "target", "t", "", "directory to restore into; made if missing")
+	f.StringArrayVarP(&args.Include, "include", "i", nil, "restore only what this pattern names; may be repeated")
+	f.StringVar(&args.Overwrite, "overwrite", "always", "what happens to files that are there: always, if-changed, if-newer, never")
+	f.BoolVar(&args.Delete, "delete", false, "remove from the target what the snapshot does not have")
+	f.BoolVar(&args.Verify, "verify", false, "read every file back and compare its SHA-256")
+	f.BoolVar(&args.Salvage, "salvage", false, "keep the readable ranges of damaged files")
+	f.BoolVar(&args.DryRun, "dry-run", false, "change nothing, only say what would be done")
+	return c
+}
+
+func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *output) error {
+	policy, err := restore.ParsePolicy(args.Overwrite)
+	if err != nil {
+		return &usageError{err}
+	}
+	snap, _, rel, err := s.find(ctx, string(args.Snapshot))
+	if err != nil {
+		return err
+	}
+	target := out.path(args.Target)
+	if err := s.outside(target); err != nil {
+		return err
+	}
+	p := &restore.Progress{}
+	stop := out.watchProgress(ctx, func() progress {
+		return progress{
+			Action: "Restoring", Files: p.Entries.Load(), TotalFiles: p.EntriesTotal.Load(),
+			Bytes: p.Bytes.Load(), TotalBytes: p.BytesTotal.Load(),
+		}
+	})
+	r, err := restore.Run(ctx, restore.Options{
+		Repository: s.repo, Snapshot: snap, Path: rel, Target: target, Include: args.Include, Overwrite: policy,
+		Delete: args.Delete, Verify: args.Verify, Salvage: args.Salvage, DryRun: args.DryRun, Progress: p,
+	})
+	stop()
+	if err != nil {
+		return fmt.Errorf("restoring into %s: %w", target, err)
+	}
+	restored(out, target, args.DryRun, r)
+	if r.LostCount > 0 || len(r.Unmatched) > 0 {
+		return errIncomplete
+	}
+	return nil
+}
+
+// restored says what a restore did and what it could not keep.
+func restored(out *output, target string, dry bool, r restore.Result) {
+	for _, l := range r.Lost {
+		reason := l.Reason
+		if l.Salvaged {
+			reason += " (readable ranges were kept)"
+		}
+		out.problem(l.Path, reason)
+	}
+	for _, pattern := range r.Unmatched {
+		out.problem(pattern, "nothing in the snapshot matches")
+	}
+	if out.options.JSON {
+		notKept := []map[string]any{}
+		for _, k := range r.NotKept {
+			notKept = append(notKept, map[string]any{"what": k.What, "why": k.Why, "count": k.Count, "example": k.Example})
+		}
+		out.emit("summary", map[string]any{
+			"target": target, "dry_run": dry, "files_restored": r.Files, "dirs_restored": r.Dirs, "others_restored": r.Others,
+			"bytes_restored": r.Bytes, "files_skipped": r.Skipped, "files_deleted": r.Deleted, "files_verified": r.Verified,
+			"lost": r.LostCount, "not_kept": notKept, "seconds": r.Elapsed.Seconds(),
+		})
+		return
+	}
+	verb := "Restored"
+	if dry {
+		verb = "Would restore"
+	}
+	out.say("%s %s, %s and %d others into %s: %s in %s", verb, count(r.Files, "file"), count(r.Dirs, "directory"), r.Others, target,
+		size(r.Bytes), r.Elapsed.Round(10*time.Millisecond))
+	if r.Skipped > 0 {
+		out.say("%s were there already and were left alone.", count(r.Skipped, "entry"))
+	}
+	if r.Deleted > 0 {
+		out.say("%s that the snapshot does not have were removed.", count(r.Deleted, "entry"))
+	}
+	if r.Verified > 0 {
+		out.say("%s were read back and compared.", count(r.Verified, "file"))
+	}
+	if r.Torn+r.KeptPrevious > 0 {
+		out.say("%d were being written when the snapshot was taken; of them %d are an earlier version.", r.Torn+r.KeptPrevious, r.KeptPrevious)
+	}
+	for _, k := range r.NotKept {
+		out.note("%s not kept for %s (%s), %s for one", k.What, count(k.Count, "entry"), k.Why, quote(k.Example))
+	}
+	if r.LostCount > 0 {
+		out.note("%s could not be restored whole and are absent; run keepsake check --read-data", count(r.LostCount, "file"))
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+
+	"keepsake/crypto"
+)
+
+// maxSecretFile bounds a password or key file; a larger one is something else.
+const maxSecretFile = 64 << 10
+
+// secret finds what opens the repository: KEEPSAKE_PASSWORD and its kin, a key
+// file, a systemd credential, or the answer to a question. A recovery code is
+// accepted wherever a password is.
+func (a *app) secret(ctx context.Context, kinds []crypto.SlotKind) (crypto.Secret, error) {
+	if text, ok, err := a.givenPassword(ctx, "KEEPSAKE_PASSWORD"); err != nil || ok {
+		return textSecret(text), err
+	}
+	if slices.Contains(kinds, crypto.SlotKeyFile) {
+		if path, explicit := a.keyFile(); path != "" {
+			s, err := readKeyFile(path)
+			if err == nil || explicit || !errors.Is(err, fs.ErrNotExist) {
+				return s, err
+			}
+		}
+	}
+	if text, ok, err := a.credential("keepsake.password"); err != nil || ok {
+		return textSecret(text), err
+	}
+	if !a.env.asks {
+		return crypto.Secret{}, errors.New("the repository needs a password, its key file or its recovery code: set KEEPSAKE_PASSWORD_FILE, or give --key-file")
+	}
+	text, err := a.askSecret("Password or recovery code: ")
+	return textSecret(text), err
+}
+
+// textSecret is a recovery code if the text is one, else a passphrase.
+func textSecret(text string) crypto.Secret {
+	if code, err := crypto.ParseRecoveryCode(text); err == nil {
+		return crypto.Recovery(code)
+	}
+	return crypto.Passphrase(text)
+}
+
+// givenPassword reads NAME, NAME_FILE or NAME_COMMAND.
+func (a *app) givenPassword(ctx context.Context, name string) (text string, ok bool, err error) {
+	if text := a.env.get(name); text != "" {
+		return text, true, nil
+	}
+	if path := a.env.get(name + "_FILE"); path != "" {
+		b, err := readSecretFile(a.env.abs(path))
+		return strings.TrimRight(string(b), "\r\n"), true, err
+	}
+	if command := a.env.get(name + "_COMMAND"); command != "" {
+		c := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+		c.Stderr = a.env.stderr
+		b, err := c.Output()
+		if err != nil {
+			return "", true, fmt.Errorf("%s_COMMAND: %w", name, err)
+		}
+		return strings.TrimRight(string(b), "\r\n"), true, nil
+	}
+	return "", false, nil
+}
+
+// keyFile is the path of the key file, and whether somebody named it.
+func (a *app) keyFile() (path string, explicit bool) {
+	for _, p := range []string{a.flags.keyFile, a.env.get("KEEPSAKE_KEY_FILE"), a.config.KeyFile} {
+		if p != "" {
+			return a.env.abs(p), true
+		}
+	}
+	if dir := a.env.get("CREDENTIALS_DIRECTORY"); dir != "" {
+		if p := filepath.Join(dir, "keepsake.key"); exists(p) {
+			return p, true
+		}
+	}
+	return a.env.defaultKeyFile(), false
+}
+
+// credential reads a systemd credential by name.
+func (a *app) credential(name string) (text string, ok bool, err error) {
+	dir := a.env.get("CREDENTIALS_DIRECTORY")
+	if dir == "" || !exists(filepath.Join(dir, name)) {
+		return "", false, nil
+	}
+	b, err := readSecretFile(filepath.Join(dir, name))
+	return strings.TrimRight(string(b), "\r\n"), true, err
+}
+
+func readKeyFile(path string) (crypto.Secret, error) {
+	b, err := readSecretFile(path)
+	if err != nil {
+		return crypto.Secret{}, err
+	}
+	s, err := crypto.ParseKeyFile(b)
+	if err != nil {
+		return crypto.Secret{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func readSecretFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxSecretFile {
+		return nil, fmt.Errorf("%s is too large to be a password or key", path)
+	}
+	var b bytes.Buffer
+	_, err = b.ReadFrom(f)
+	return b.Bytes(), err
+}
+
+// askSecret asks on the terminal without showing the answer.
+func (a *app) askSecret(question string) (string, error) {
+	write(a.env.stderr, question)
+	b, err := term.ReadPassword(int(a.env.stdin.Fd()))
+	write(a.env.stderr, "\n")
+	if err != nil {
+		return "", fmt.Errorf("reading the answer: %w", err)
+	}
+	return string(b), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"keepsake/daemon"
+	"keepsake/daemon/control"
+	"keepsake/fusefs"
+	"keepsake/store"
+	"keepsake/store/backend"
+	"keepsake/store/state"
+)
+
+const (
+	// ownerPause is the pause between attempts to own the state or to reach
+	// its owner, while one process is ending and another begins.
+	ownerPause = 100 * time.Millisecond
+	// ownerPatience is how long that may go on.
+	ownerPatience = 15 * time.Second
+)
+
+// session is an open repository in the process that owns its state.
+type session struct {
+	repo    *store.Repository
+	backend *backend.Local
+	env     *environment
+	started time.Time
+	// keeper and mounted are set while up runs.
+	keeper  *daemon.Keeper
+	mounted *fusefs.Mounted
+	own     []string // directories that sources leave out
+	notices []string // of opening; told by the first verb
+}
+
+// handler carries out a verb's request. It may run for another process: it
+// reads no environment and writes to its output only.
+type handler func(ctx context.Context, s *session, args json.RawMessage, out *output) error
+
+// handlers are the verbs that need an open repository.
+func handlers() map[string]handler {
+	return map[string]handler{
+		"backup":      handle(backupHandler),
+		"snapshots":   handle(snapshotsHandler),
+		"ls":          handle(lsHandler),
+		"restore":     handle(restoreHandler),
+		"dump":        handle(dumpHandler),
+		"mount":       handle(mountHandler),
+		"check":       handle(checkHandler),
+		"key list":    handle(keyListHandler),
+		"key add":     handle(keyAddHandler),
+		"key confirm": handle(keyConfirmHandler),
+		"status":      handle(statusHandler),
+	}
+}
+
+// handle gives a handler its own type of arguments.
+func handle[A any](h func(ctx context.Context, s *session, args A, out *output) error) handler {
+	return func(ctx context.Context, s *session, raw json.RawMessage, out *output) error {
+		var args A
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return &usageError{fmt.Errorf("arguments: %w", err)}
+		}
+		return h(ctx, s, args, out)
+	}
+}
+
+// serve carries out one request, for this process or another.
+func (s *session) serve(ctx context.Context, req control.Request, stream control.Stream) int {
+	out := newOutput(req.Options, stream)
+	h, ok := handlers()[req.Verb]
+	if !ok {
+		return out.fail(ctx, &usageError{fmt.Errorf("unknown verb %q", req.Verb)})
+	}
+	for _, text := range s.notices {
+		out.note("%s", text)
+	}
+	s.notices = nil
+	return out.fail(ctx, h(ctx, s, req.Args, out))
+}
+
+// own makes this process the owner of the repository's state and runs f, or
+// has the present owner carry req out.
+func (a *app) own(ctx context.Context, local *backend.Local, req control.Request, f func(context.Context, *session) error) error {
+	id, err := store.Identify(ctx, local)
+	if err != nil {
+		return err
+	}
+	dir := store.StateDir(a.env.stateBase(), id)
+	deadline := time.Now().Add(ownerPatience)
+	for {
+		code, err := a.ask(ctx, dir, req)
+		if err == nil {
+			return a.exit(code)
+		}
+		if !errors.Is(err, control.ErrNoOwner) && !errors.Is(err, control.ErrStopping) {
+			return err
+		}
+		s, err := a.open(ctx, local)
+		if err == nil {
+			return s.runAsOwner(ctx, a, req.Verb, f)
+		}
+		if !errors.As(err, new(*state.OwnedError)) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-time.After(ownerPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// ask sends a request to the owner of a state directory.
+func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, error) {
+	c, err := control.Dial(ctx, dir, control.ClientOptions{Version: version})
+	if err != nil {
+		return 0, err
+	}
+	if req.Verb == "up" {
+		info, err := c.Info(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if info.Verb != "up" {
+			return 0, control.ErrNoOwner // a short verb; wait for its end
+		}
+		return 0, fmt.Errorf("keepsake up is running already: %w", &state.OwnedError{Dir: dir, PID: info.PID})
+	}
+	return c.Do(ctx, req, a.stream())
+}
+
+// open opens the repository in this process.
+func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) {
+	s := &session{backend: local, env: a.env, started: time.Now()}
+	r, err := store.Open(ctx, store.Options{
+		Objects:   local,
+		StateBase: a.env.stateBase(),
+		Secret:    a.secret,
+		Version:   version,
+		Notice:    func(text string) { s.notices = append(s.notices, text) },
+		Log:       a.logger(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.repo = r
+	if r.State().Fresh() && r.State().SetAside() == "" {
+		all, _, err := r.Snapshots(ctx)
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		if len(all) > 0 {
+			s.notices = append(s.notices, "this machine has no memory of the repository: a new state directory was begun, and the next backup reads all metadata once and starts a new chain")
+		}
+	}
+	s.own = []string{local.Dir(), a.env.stateBase(), a.mountDir()}
+	return s, nil
+}
+
+func (a *app) mountDir() string {
+	if a.config.Mount != "" {
+		return a.config.Mount
+	}
+	return a.env.defaultMount()
+}
+
+// runAsOwner runs f while other processes are served through the socket.
+func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(context.Context, *session) error) (err error) {
+	defer func() { err = errors.Join(err, s.repo.Close(), s.backend.Close()) }()
+	server, err := control.Listen(ctx, s.repo.State().Dir(), control.ServerOptions{
+		Info:    control.Info{Version: version, Verb: verb, Started: s.started, Repository: s.backend.Dir()},
+		Handler: s.serve,
+		Log:     a.logger(),
+	})
+	if err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(serving) }()
+	err = f(ctx, s)
+	stop()
+	return errors.Join(err, <-done)
+}
+
+// path makes a path of the request absolute against the client's directory.
+func (o *output) path(p []byte) string {
+	if filepath.IsAbs(string(p)) || len(p) == 0 {
+		return string(p)
+	}
+	return filepath.Join(string(o.options.Dir), string(p))
+}

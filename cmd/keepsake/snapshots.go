@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"keepsake/store"
+	"keepsake/store/tree"
+)
+
+type snapshotsArgs struct {
+	Source string
+	Tags   []string
+}
+
+func (a *app) snapshotsCommand() *cobra.Command {
+	var args snapshotsArgs
+	c := &cobra.Command{
+		Use:   "snapshots",
+		Short: "List the snapshots",
+		Long: `Lists all snapshots, oldest first, with what each of them holds and how complete
+it is. An id's first digits, "latest", "latest@SOURCE" or a time such as
+2026-11-21 name a snapshot wherever one is asked for.`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.act(c.Context(), "snapshots", args) },
+	}
+	c.Flags().StringVar(&args.Source, "source", "", "only those of this source")
+	c.Flags().StringArrayVar(&args.Tags, "tag", nil, "only those with this tag; may be repeated")
+	return c
+}
+
+func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *output) error {
+	all, damaged, err := s.repo.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	var rows []table.Row
+	for _, snap := range all {
+		if args.Source != "" && snap.Label != args.Source || !hasAll(snap.Tags, args.Tags) {
+			continue
+		}
+		if out.options.JSON {
+			out.emit("snapshot", snapshotFields(snap))
+			continue
+		}
+		rows = append(rows, table.Row{
+			snap.ID.Short(), localTime(snap), snap.Label, strings.Join(snap.Tags, ","), fmt.Sprint(snap.Stats.Files),
+			size(snap.Stats.Bytes), size(snap.Stats.AddedBytes), out.completeness(snap),
+		})
+	}
+	if len(rows) > 0 {
+		out.table(table.Row{"id", "time", "source", "tags", "files", "size", "added", "state"}, rows)
+	} else if len(damaged) == 0 {
+		out.say("There are no snapshots yet. keepsake backup DIR takes one.")
+	}
+	for _, err := range damaged {
+		out.problem("repository", err.Error())
+	}
+	if len(damaged) > 0 {
+		return fmt.Errorf("%s cannot be read: %w; run keepsake check", count(len(damaged), "snapshot"), errIncomplete)
+	}
+	return nil
+}
+
+func hasAll(have, want []string) bool {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			return false
+		}
+	}
+	return true
+}
+
+func localTime(s store.Snapshot) string {
+	return s.Started.Time().In(s.Zone()).Format("2006-01-02 15:04:05")
+}
+
+func (o *output) completeness(s store.Snapshot) string {
+	switch {
+	case s.Basis == tree.InProgress:
+		return o.color(text.FgYellow, "in progress")
+	case s.MissedCount > 0:
+		return o.color(text.FgYellow, count(s.MissedCount, "path")+" missed")
+	}
+	return o.color(text.FgGreen, "complete")
+}
+
+func snapshotFields(s store.Snapshot) map[string]any {
+	missed := []map[string]any{}
+	for _, m := range s.Missed {
+		missed = append(missed, map[string]any{"path": string(m.Path), "reason": m.Reason.String()})
+	}
+	return map[string]any{
+		"id": s.ID.String(), "short_id": s.ID.Short(), "number": s.Number,
+		"source": s.Label, "source_id": fmt.Sprintf("%x", s.Source), "writer_id": fmt.Sprintf("%x", s.Writer),
+		"host": s.Host, "user": s.User, "path": string(s.RootPath), "tags": append([]string{}, s.Tags...),
+		"time":  s.Started.Time().In(s.Zone()).Format(time.RFC3339Nano),
+		"files": s.Stats.Files, "bytes": s.Stats.Bytes, "bytes_added": s.Stats.AddedBytes, "bytes_read": s.Stats.ReadBytes,
+		"basis": s.Basis.String(), "missed": s.MissedCount, "missed_paths": missed, "complete": s.Complete(),
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"keepsake/daemon"
+	"keepsake/daemon/capture"
+	"keepsake/fusefs"
+)
+
+// keep is up's work as the owner of the state: mount, capture, watch.
+func (u *up) keep(ctx context.Context, s *session) error {
+	for _, text := range s.notices {
+		u.out.note("%s", text)
+	}
+	s.notices = nil
+	s.own = []string{u.repo, u.a.env.stateBase(), u.mount}
+	if u.made == nil {
+		u.out.say("Repository  %s", u.repo)
+	}
+	watched, err := u.bind(ctx, s)
+	if err != nil {
+		return err
+	}
+	if s.mounted, err = s.mountAt(ctx, u.mount, false, u.out); errors.Is(err, fusefs.ErrNoFUSE) {
+		u.out.note("%v; backups go on without the mounted view", err)
+	} else if err != nil {
+		return err
+	} else {
+		defer func() { s.mounted.Unmount() }()
+	}
+	return u.watch(ctx, s, watched)
+}
+
+func (u *up) bind(ctx context.Context, s *session) ([]daemon.Watched, error) {
+	var watched []daemon.Watched
+	for _, src := range u.sources {
+		source, continued, err := capture.Bind(ctx, s.repo, src.Label, src.Path, u.a.env.host)
+		if err != nil {
+			return nil, err
+		}
+		if continued {
+			u.out.note("%s is continued from the snapshots in the repository; all metadata is read once", src.Label)
+		}
+		watched = append(watched, daemon.Watched{Source: source, Path: src.Path})
+	}
+	return watched, nil
+}
+
+// watch runs the keeper and tells what it does.
+func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) error {
+	counts := &capture.Progress{}
+	first := len(watched)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	note := "browse: " + filepath.Join(u.mount, "latest")
+	stop := u.out.watchProgress(ctx, func() progress {
+		p := captureProgress("Safe so far", counts.Counts())
+		p.Note = note
+		return p
+	})
+	defer func() { stop() }()
+	k, err := daemon.New(daemon.Options{
+		Repository: s.repo, Sources: watched, Host: u.a.env.host, User: u.a.env.user, Own: s.own,
+		Progress: counts, Log: u.a.logger(),
+		Report: func(e daemon.Event) {
+			if s.mounted != nil && e.Err == nil {
+				s.mounted.Refresh()
+			}
+			if e.First {
+				if first--; first == 0 {
+					stop()
+					stop = func() {}
+				}
+			}
+			u.tell(e)
+			if e.First && first == 0 {
+				u.out.say("Watching. Files are safe about 15 s after a copy ends. Ctrl-C stops.")
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.keeper = k
+	return k.Run(ctx)
+}
+
+// tell prints one line for what happened to a source.
+func (u *up) tell(e daemon.Event) {
+	now := time.Now().Format("15:04")
+	for _, m := range e.Missed {
+		u.out.problem(filepath.Join(u.path(e.Label), string(m.Path)), strings.TrimSpace(m.Reason.String()+" "+m.Detail))
+	}
+	if u.out.options.JSON {
+		fields := map[string]any{"source": e.Label, "first": e.First, "missed": e.Missing}
+		if e.Err != nil {
+			fields["error"] = e.Err.Error()
+		} else {
+			fields["snapshot"] = snapshotFields(e.Snapshot)
+		}
+		u.out.emit("event", fields)
+		return
+	}
+	switch s := e.Snapshot; {
+	case e.Err != nil:
+		u.out.note("%s %s: %v; trying again", now, e.Label, e.Err)
+	case s.Number == 0:
+		u.out.say("%s %s %s: nothing has changed since the last snapshot", u.out.color(text.FgGreen, "✓"), now, e.Label)
+	case e.First && e.Missing == 0:
+		u.out.say("%s %s %s complete: %s, %s stored", u.out.color(text.FgGreen, "✓"), now, e.Label, count(s.Stats.Files, "file"), size(s.Stats.AddedBytes))
+	case e.Missing > 0:
+		u.out.say("%s %s %s: +%s, %s; %s missing, listed above", u.out.color(text.FgYellow, "!"), now, e.Label,
+			count(s.Stats.NewFiles+s.Stats.ChangedFiles, "file"), size(s.Stats.ReadBytes), count(e.Missing, "path"))
+	default:
+		u.out.say("%s %s %s: +%s, %s", u.out.color(text.FgGreen, "✓"), now, e.Label, count(s.Stats.NewFiles+s.Stats.ChangedFiles, "file"), size(s.Stats.ReadBytes))
+	}
+}
+
+func (u *up) path(label string) string {
+	for _, s := range u.sources {
+		if s.Label == label {
+			return s.Path
+		}
+	}
+	return label
+}
+
+// measure counts files and bytes of the sources, says them, and returns the
+// bytes that a repository of them can take.
+func (u *up) measure(ctx context.Context) (need uint64, err error) {
+	for _, s := range u.sources {
+		var files int64
+		var bytes uint64
+		err := filepath.WalkDir(s.Path, func(path string, d os.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil || !d.Type().IsRegular() {
+				return nil // the backup lists what cannot be read
+			}
+			if info, err := d.Info(); err == nil {
+				files++
+				bytes += allocated(info)
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("measuring %s: %w", s.Path, err)
+		}
+		u.out.printf("Source      %s  %s, %s", s.Label, count(files, "file"), size(bytes))
+		need += bytes
+	}
+	return need, nil
+}
+
