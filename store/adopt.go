@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,22 +20,18 @@ const adoptEvery = 5 * time.Second
 func (r *Repository) takeUp(ctx context.Context, fresh bool) error {
 	r.mending.Lock()
 	defer r.mending.Unlock()
-	catalogs, err := r.applyCatalogs(ctx)
+	found, err := r.takeAll(ctx)
 	if err != nil {
 		return err
 	}
-	packs, err := r.reconcile(ctx)
-	if err != nil {
-		return err
-	}
-	if fresh && catalogs+packs > 0 {
+	if fresh && found.catalogs+found.packs > 0 {
 		// Packs may be missing that the lost index knew of.
 		if err := r.index.SetDoubt(true); err != nil {
 			return err
 		}
-		r.options.Notice(fmt.Sprintf("there was no index; it was rebuilt from %d catalogs and the tables of %d further packs", catalogs, packs))
-	} else if packs > 0 {
-		r.options.Notice(fmt.Sprintf("the last run did not end in order; %d packs that it had stored were taken up", packs))
+		r.options.Notice(fmt.Sprintf("there was no index; it was rebuilt from %d catalogs and the tables of %d further packs", found.catalogs, found.packs))
+	} else if found.packs > 0 {
+		r.options.Notice(fmt.Sprintf("the last run did not end in order; %d packs that it had stored were taken up", found.packs))
 	}
 	return r.index.SetClean(true)
 }
@@ -128,6 +125,36 @@ func (r *Repository) reindexOnce(ctx context.Context) error {
 	err := r.index.Packs(func(p index.Pack) error { return r.addTable(ctx, p) })
 	r.reindexed = err == nil
 	return err
+}
+
+// rebuild makes a new index in place of one that turned out to be unreadable
+// while it was open.
+func (r *Repository) rebuild(ctx context.Context) error {
+	r.mending.Lock()
+	defer r.mending.Unlock()
+	if _, err := r.index.Clean(); !errors.Is(err, index.ErrDamaged) {
+		return err // somebody else has done it
+	}
+	aside, err := r.index.Reset()
+	if err != nil {
+		return fmt.Errorf("replacing the damaged index: %w", err)
+	}
+	clear(r.condemned)
+	r.options.Notice(fmt.Sprintf("the index could not be read any more and is rebuilt; the old one is kept as %s", aside))
+	_, err = r.takeAll(ctx)
+	return err
+}
+
+// filled counts what an index was filled from.
+type filled struct{ catalogs, packs int }
+
+// takeAll adds everything that the repository holds and the index does not.
+func (r *Repository) takeAll(ctx context.Context) (found filled, err error) {
+	if found.catalogs, err = r.applyCatalogs(ctx); err != nil {
+		return found, err
+	}
+	found.packs, err = r.reconcile(ctx)
+	return found, err
 }
 
 // applyCatalogs adds the packs of all catalogs that were not added before. A

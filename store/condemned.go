@@ -22,6 +22,10 @@ func (r *Repository) applyCondemned(ctx context.Context) error {
 func (r *Repository) lookAgain(ctx context.Context) (condemning int, err error) {
 	r.mending.Lock()
 	defer r.mending.Unlock()
+	// Closing records are applied last, since a list has no order and what they
+	// spare was condemned before.
+	var closing []*tree.Condemned
+	var seen [][32]byte
 	err = r.objects.List(ctx, prefixCondemned, func(name string, _ int64) error {
 		id, ok := parseSealedName(prefixCondemned, name)
 		if !ok || r.condemned[id] {
@@ -37,22 +41,33 @@ func (r *Repository) lookAgain(ctx context.Context) (condemning int, err error) 
 		if err != nil {
 			return &DamageError{Object: name, Err: err}
 		}
-		condemn, spare := c.Packs, c.Spared
-		for _, p := range condemn {
-			if err := r.index.Mark(pack.ID(p), func(p *index.Pack) { p.Condemned = true }); err != nil {
-				return err
-			}
+		seen = append(seen, id)
+		if c.Closing() {
+			closing = append(closing, c)
+			return nil
 		}
-		for _, p := range spare {
-			if err := r.index.Mark(pack.ID(p), func(p *index.Pack) { p.Condemned = false }); err != nil {
-				return err
-			}
-		}
-		if !c.Closing() {
-			condemning++
-		}
-		r.condemned[id] = true
-		return nil
+		condemning++
+		return r.condemn(c.Packs, true)
 	})
-	return condemning, err
+	for _, c := range closing {
+		if err == nil {
+			err = r.condemn(c.Spared, false)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range seen {
+		r.condemned[id] = true
+	}
+	return condemning, nil
+}
+
+func (r *Repository) condemn(packs [][32]byte, condemned bool) error {
+	for _, id := range packs {
+		if err := r.index.Mark(pack.ID(id), func(p *index.Pack) { p.Condemned = condemned }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

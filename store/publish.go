@@ -54,6 +54,16 @@ func (r *Repository) link(ctx context.Context, m *tree.Snapshot) error {
 	if err != nil {
 		return err
 	}
+	remembered, err := r.state.Heads()
+	if err != nil {
+		return err
+	}
+	for _, h := range remembered {
+		// A manifest that has rotted since still has its number.
+		if chain := (chainID{h.Source, h.Writer}); h.Number > heads[chain].Number {
+			heads[chain] = h
+		}
+	}
 	m.Number, m.Previous, m.Heads = 1, nil, nil
 	for chain, h := range heads {
 		if chain == (chainID{m.Source, m.Writer}) {

@@ -26,7 +26,7 @@ func interrupted(err error) bool {
 // have rotted away, and once a session all tables are read again.
 func (r *Repository) locate(ctx context.Context, id crypto.ChunkID) (index.Place, error) {
 	for _, mend := range []func(context.Context) error{r.adopt, r.reindexOnce} {
-		p, ok, err := r.index.Lookup(id)
+		p, ok, err := r.lookup(ctx, id)
 		if err != nil || ok {
 			return p, err
 		}
@@ -34,11 +34,23 @@ func (r *Repository) locate(ctx context.Context, id crypto.ChunkID) (index.Place
 			return p, err
 		}
 	}
-	p, ok, err := r.index.Lookup(id)
+	p, ok, err := r.lookup(ctx, id)
 	if err == nil && !ok {
 		err = &DamageError{Chunk: id, Err: errNotStored}
 	}
 	return p, err
+}
+
+// lookup asks the index, and makes a new one if it cannot be read any more.
+func (r *Repository) lookup(ctx context.Context, id crypto.ChunkID) (index.Place, bool, error) {
+	p, ok, err := r.index.Lookup(id)
+	if !errors.Is(err, index.ErrDamaged) {
+		return p, ok, err
+	}
+	if err := r.rebuild(ctx); err != nil {
+		return p, false, err
+	}
+	return r.index.Lookup(id)
 }
 
 // Place returns the pack and the offset in it at which a chunk lies, so that
@@ -52,7 +64,7 @@ func (r *Repository) Place(ctx context.Context, id crypto.ChunkID) (pack.ID, uin
 // the repository in one piece and past the cache. Damage is a *DamageError.
 func (r *Repository) ReadChunk(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, dst []byte) ([]byte, error) {
 	var out []byte
-	err := r.withPlace(ctx, id, t, func(p index.Place, o *pack.Opener) error {
+	err := r.withPlace(ctx, id, t, func(p index.Place, o opener) error {
 		stored := r.buffers.get(int(p.Entry.Stored))
 		defer r.buffers.put(stored)
 		if err := r.readExactly(ctx, p, *stored, p.Entry.Offset); err != nil {
@@ -69,7 +81,7 @@ func (r *Repository) ReadChunk(ctx context.Context, id crypto.ChunkID, t pack.Ch
 // in the chunk at which it begins.
 func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, i int) ([]byte, error) {
 	return r.cache.get(ctx, blockKey{id, i}, func(ctx context.Context) (data []byte, err error) {
-		err = r.withPlace(ctx, id, t, func(p index.Place, o *pack.Opener) error {
+		err = r.withPlace(ctx, id, t, func(p index.Place, o opener) error {
 			if i >= p.Entry.Blocks() {
 				return fmt.Errorf("block %d of %d: %w", i, p.Entry.Blocks(), object.ErrCorrupt)
 			}
@@ -87,9 +99,10 @@ func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkT
 }
 
 // withPlace runs read with the place of a chunk. If it fails in a way that an
-// index which lies would explain, the pack's own table is asked and read runs
-// once more with what that says.
-func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, read func(index.Place, *pack.Opener) error) error {
+// index which lies would explain, the pack's own table is asked, or those of all
+// packs if that one does not know the chunk, and read runs once more with what
+// they say.
+func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, read func(index.Place, opener) error) error {
 	p, err := r.locate(ctx, id)
 	if err != nil {
 		return err
@@ -98,15 +111,23 @@ func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.Ch
 	if first == nil || interrupted(first) {
 		return first
 	}
-	if q, ok := r.askTable(ctx, p, id); ok {
-		if r.tryPlace(q, t, read) == nil {
-			return nil
+	q, ok, err := r.askTable(ctx, p, id)
+	if err == nil && !ok {
+		if err := r.reindexOnce(ctx); interrupted(err) {
+			return err
 		}
+		q, ok, _ = r.index.Lookup(id)
+	}
+	if ok && r.tryPlace(q, t, read) == nil {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return &DamageError{Object: packName(p.Pack.Kind, p.Pack.ID), Chunk: id, Err: first}
 }
 
-func (r *Repository) tryPlace(p index.Place, t pack.ChunkType, read func(index.Place, *pack.Opener) error) error {
+func (r *Repository) tryPlace(p index.Place, t pack.ChunkType, read func(index.Place, opener) error) error {
 	if p.Entry.Type != t {
 		return fmt.Errorf("chunk is of type %d, not %d: %w", p.Entry.Type, t, object.ErrCorrupt)
 	}
@@ -117,20 +138,21 @@ func (r *Repository) tryPlace(p index.Place, t pack.ChunkType, read func(index.P
 	return read(p, o)
 }
 
-// askTable looks a chunk up in the table of the pack that the index names.
-func (r *Repository) askTable(ctx context.Context, p index.Place, id crypto.ChunkID) (index.Place, bool) {
+// askTable looks a chunk up in the table of the pack that the index names. An
+// error means that the table cannot be read.
+func (r *Repository) askTable(ctx context.Context, p index.Place, id crypto.ChunkID) (_ index.Place, ok bool, err error) {
 	t, err := r.readTable(ctx, p.Pack)
 	if err != nil {
-		return p, false
+		return p, false, err
 	}
 	for i := range t.Entries {
 		if t.Entries[i].Chunk == id {
 			p.Entry = t.Entries[i]
 			p.Pack.Epoch = t.Epoch
-			return p, true
+			return p, true, nil
 		}
 	}
-	return p, false
+	return p, false, nil
 }
 
 func (r *Repository) readTable(ctx context.Context, p index.Pack) (*pack.Table, error) {
@@ -163,16 +185,25 @@ func (o *objectReader) ReadAt(p []byte, off int64) (int, error) {
 	return o.o.ReadAt(o.ctx, o.name, p, off)
 }
 
+// opener decrypts chunks of one pack and verifies them; *pack.Opener does it.
+type opener interface {
+	OpenBlock(dst []byte, e pack.Entry, i int, stored []byte) ([]byte, error)
+	OpenChunk(dst []byte, e pack.Entry, stored []byte) ([]byte, error)
+}
+
 // openers keeps the key schedules of recently read packs.
 type openers struct {
 	mu  sync.Mutex
-	lru []*pack.Opener // most recent last; few enough to search
+	lru []opener // most recent last; few enough to search
 	ids []pack.ID
+	// wrap is nil but in tests, which show with it that they would notice if
+	// nothing were verified.
+	wrap func(*pack.Opener) opener
 }
 
 const keptOpeners = 64
 
-func (s *openers) get(keys *crypto.Keyring, p index.Pack) (*pack.Opener, error) {
+func (s *openers) get(keys *crypto.Keyring, p index.Pack) (opener, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := len(s.ids) - 1; i >= 0; i-- {
@@ -185,9 +216,13 @@ func (s *openers) get(keys *crypto.Keyring, p index.Pack) (*pack.Opener, error) 
 		s.lru[len(s.lru)-1], s.ids[len(s.ids)-1] = o, p.ID
 		return o, nil
 	}
-	o, err := pack.NewOpener(keys, p.Kind, p.Epoch, p.ID)
+	made, err := pack.NewOpener(keys, p.Kind, p.Epoch, p.ID)
 	if err != nil {
 		return nil, err
+	}
+	o := opener(made)
+	if s.wrap != nil {
+		o = s.wrap(made)
 	}
 	if len(s.ids) == keptOpeners {
 		s.lru, s.ids = append(s.lru[:0], s.lru[1:]...), append(s.ids[:0], s.ids[1:]...)

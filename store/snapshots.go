@@ -135,5 +135,8 @@ func (r *Repository) checkHeads(ctx context.Context) error {
 	for _, h := range heads {
 		seen = append(seen, h)
 	}
+	if r.state.Fresh() && r.state.SetAside() == "" && len(heads) > 0 {
+		r.options.Notice("this machine has no memory of the repository yet, or has lost it; the next backup reads everything once and continues the snapshots in a new chain")
+	}
 	return r.state.Remember(seen...)
 }

@@ -113,7 +113,7 @@ func (w *Writer) Put(ctx context.Context, t pack.ChunkType, plain []byte) (crypt
 	id := w.r.keys.ChunkID(byte(t), plain)
 	w.chunks.Add(1)
 	w.bytes.Add(int64(len(plain)))
-	known, err := w.Known(id)
+	known, err := w.known(ctx, id)
 	if err != nil || known {
 		return id, false, err
 	}
@@ -133,13 +133,17 @@ func (w *Writer) Put(ctx context.Context, t pack.ChunkType, plain []byte) (crypt
 
 // Known reports whether a chunk is stored or about to be.
 func (w *Writer) Known(id crypto.ChunkID) (bool, error) {
+	return w.known(context.Background(), id)
+}
+
+func (w *Writer) known(ctx context.Context, id crypto.ChunkID) (bool, error) {
 	w.mu.Lock()
 	pending, err := w.isPending(id), w.err
 	w.mu.Unlock()
 	if pending || err != nil {
 		return pending, err
 	}
-	p, ok, err := w.r.index.Lookup(id)
+	p, ok, err := w.r.lookup(ctx, id)
 	return ok && p.Usable(), err
 }
 

@@ -26,6 +26,7 @@ type progress struct {
 	Rate        int64   `json:"bytes_per_second,omitempty"`
 	Elapsed     int64   `json:"seconds_elapsed"`
 	Left        int64   `json:"seconds_remaining,omitempty"`
+	Noun        string  `json:"noun,omitempty"` // what files are, if not files
 	Note        string  `json:"note,omitempty"` // where to look meanwhile
 }
 
@@ -150,7 +151,11 @@ func (p *progress) line() string {
 	if p.TotalBytes > 0 || p.TotalFiles > 0 {
 		s += fmt.Sprintf(" %d %%", int(p.Percent*100))
 	}
-	s += "  " + humanize.Comma(p.Files) + " files  " + size(p.Bytes) + "  " + size(p.Rate) + "/s"
+	noun := p.Noun
+	if noun == "" {
+		noun = "files"
+	}
+	s += "  " + humanize.Comma(p.Files) + " " + noun + "  " + size(p.Bytes) + "  " + size(p.Rate) + "/s"
 	if p.Left > 0 {
 		s += "  " + roughly(time.Duration(p.Left)*time.Second) + " left"
 	}

@@ -165,4 +165,3 @@ func missedPhrase(s store.Snapshot) string {
 	}
 	return phrase
 }
-

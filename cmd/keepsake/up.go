@@ -47,6 +47,7 @@ type up struct {
 	sources []daemon.Source
 	repo    string
 	made    *made // set if the repository is new
+	bytes   int64 // that the sources hold, if they were measured
 }
 
 func (u *up) run(ctx context.Context, dirs []string) error {
@@ -192,6 +193,7 @@ func (u *up) create(ctx context.Context) (*backend.Local, error) {
 	if err != nil {
 		return nil, err
 	}
+	u.bytes = int64(need)
 	free, _, err := (&durable.Disk{}).Free(existing(u.repo))
 	if err != nil {
 		return nil, fmt.Errorf("asking for the free space of %s: %w", u.repo, err)

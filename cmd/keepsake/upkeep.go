@@ -58,6 +58,7 @@ func (u *up) bind(ctx context.Context, s *session) ([]daemon.Watched, error) {
 // watch runs the keeper and tells what it does.
 func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) error {
 	counts := &capture.Progress{}
+	counts.Expect(u.bytes)
 	first := len(watched)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -161,4 +162,3 @@ func (u *up) measure(ctx context.Context) (need uint64, err error) {
 	}
 	return need, nil
 }
-

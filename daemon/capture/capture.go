@@ -50,9 +50,12 @@ type Options struct {
 	// Published is told of each in-progress snapshot.
 	Published func(store.Snapshot)
 
+	// Progress is counted on, whatever it counted before.
 	Progress *Progress
 	Log      *slog.Logger
 	Now      func() time.Time
+
+	base Counts // of Progress when the run began
 }
 
 const defaultPassTime = 10 * time.Minute
@@ -98,8 +101,7 @@ func Run(ctx context.Context, options Options) (*Result, error) {
 		return nil, err
 	}
 	started := o.Now()
-	// Counts of earlier passes are part of the run; what they read, the last
-	// pass finds unchanged.
+	o.base = o.Progress.Counts()
 	for {
 		r, again, err := runPass(ctx, &o, started)
 		if errors.Is(err, store.ErrUnconfirmed) {
@@ -136,7 +138,6 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		o.Dirty = nil // too much is in doubt
 	}
 	o.Dirty.retry(prev.Missed)
-	before := o.Progress.Counts()
 	root, err := p.run(ctx, prevRoot)
 	if err != nil {
 		return nil, false, err
@@ -150,7 +151,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if o.DryRun || o.OnlyIfChanged && !r.Changed && missing == 0 {
 		return r, false, nil
 	}
-	m := p.manifest(root, before)
+	m := p.manifest(root)
 	m.Started = tree.TimeOf(started)
 	_, zone := started.Zone()
 	m.ZoneOffset = int32(zone)
@@ -160,6 +161,11 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if err := p.storeMissed(ctx, &m); err != nil {
 		return nil, false, err
 	}
+	// What was added is known when all of it is published.
+	if err := o.Writer.Commit(ctx); err != nil {
+		return nil, false, err
+	}
+	m.Stats.AddedBytes = uint64(o.Writer.Written().StoredBytes)
 	r.Snapshot, err = o.Writer.Publish(ctx, m)
 	return r, again, err
 }
@@ -180,6 +186,7 @@ func newPass(o *Options, prev store.Snapshot) (*pass, error) {
 		groups:      o.Repository.Cut("link group"),
 		doubt:       doubt,
 		own:         map[string]bool{},
+		twins:       newTwins(),
 	}
 	for _, path := range o.Own {
 		if rel, err := filepath.Rel(string(o.Path), path); err == nil && filepath.IsLocal(rel) {
@@ -194,10 +201,11 @@ func (p *pass) excluded(rel string, isDir bool) bool {
 	return p.own[rel] || p.options.Exclude != nil && p.options.Exclude(rel, isDir)
 }
 
-// manifest says what the pass found.
-func (p *pass) manifest(root *tree.Node, before Counts) tree.Snapshot {
+// manifest says what the run found. What earlier passes of it read counts as
+// read, though the last one finds it unchanged.
+func (p *pass) manifest(root *tree.Node) tree.Snapshot {
 	o := p.options
-	c := o.Progress.Counts()
+	c := o.Progress.Counts().since(o.base)
 	basis := o.Basis
 	if basis == 0 {
 		basis = tree.Scanned
@@ -205,16 +213,15 @@ func (p *pass) manifest(root *tree.Node, before Counts) tree.Snapshot {
 			basis = tree.Events
 		}
 	}
-	tags := slices.Compact(slices.Sorted(slices.Values(o.Tags)))
-	read := uint64(c.NewFiles + c.ChangedFiles - before.NewFiles - before.ChangedFiles)
 	return tree.Snapshot{
-		Source: o.Source.ID, Label: o.Source.Label, Host: o.Host, User: o.User, RootPath: o.Path, Tags: tags,
+		Source: o.Source.ID, Label: o.Source.Label, Host: o.Host, User: o.User, RootPath: o.Path,
+		Tags: slices.Compact(slices.Sorted(slices.Values(o.Tags))),
 		Root: *root, Basis: basis, Finished: tree.TimeOf(o.Now()), Filesystems: p.filesystems.list(),
 		Stats: tree.Stats{
 			Files: root.Below.Files, Dirs: root.Below.Dirs, Others: root.Below.Others, Bytes: root.Below.Bytes,
 			NewFiles: uint64(c.NewFiles), ChangedFiles: uint64(c.ChangedFiles),
-			UnchangedFiles: root.Below.Files - min(root.Below.Files, read),
-			ReadBytes:      uint64(c.ReadBytes), AddedBytes: uint64(o.Writer.Written().StoredBytes),
+			UnchangedFiles: root.Below.Files - min(root.Below.Files, uint64(c.NewFiles+c.ChangedFiles)),
+			ReadBytes:      uint64(c.ReadBytes),
 		},
 	}
 }

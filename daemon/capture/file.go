@@ -57,12 +57,17 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 		p.left.Add(1)
 		return ready(kept(previous))
 	}
+	if e := p.twins.find(s); e != nil {
+		p.progress.file(previous)
+		return &pending{twin: e, name: name, missed: func() { p.missed.add(rel, tree.ReasonOther, "like another name of this file") }}
+	}
 	job := &fileJob{ctx: ctx, dir: dir, rel: rel, name: name, listed: s, previous: previous, out: &pending{done: make(chan struct{})}}
 	select {
 	case p.jobs <- job:
 	case <-ctx.Done():
 		return &pending{err: ctx.Err()}
 	}
+	p.twins.add(s, job.out)
 	return job.out
 }
 

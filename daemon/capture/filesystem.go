@@ -27,6 +27,8 @@ type mounted struct {
 	stable bool
 	// exact says that the file system maintains change times itself.
 	exact bool
+	// virtual file systems show the kernel's state; there is nothing to keep.
+	virtual bool
 }
 
 func newFilesystems(previous []tree.Filesystem) *filesystems {
@@ -54,7 +56,7 @@ func (f *filesystems) of(d device, fd int) (mounted, error) {
 		f.known = append(f.known, tree.Filesystem{Type: kind.name, ID: id})
 	}
 	f.inUse[i] = true
-	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact}
+	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact, virtual: virtual(int64(st.Type))}
 	f.byDev[d] = m
 	return m, nil
 }
@@ -64,6 +66,17 @@ func (f *filesystems) list() []tree.Filesystem {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.known)
+}
+
+// virtual reports whether statfs names a file system of the kernel's own making.
+func virtual(magic int64) bool {
+	switch uint32(magic) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEVPTS_SUPER_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC,
+		unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.BPF_FS_MAGIC, unix.EFIVARFS_MAGIC, unix.PSTOREFS_MAGIC,
+		unix.BINFMTFS_MAGIC, unix.NSFS_MAGIC, unix.SELINUX_MAGIC, unix.AUTOFS_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 // kind is a type of file system, and which identity fields count on it.

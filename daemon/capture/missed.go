@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -75,11 +76,21 @@ func (p *pass) lostDirectory(ctx context.Context, rel string, s stat, previous *
 	if stop := interruption(err); stop != nil {
 		return nil, stop
 	}
+	if rel == "" {
+		// Without its root there is no source: an empty snapshot would look
+		// like deletion.
+		return nil, fmt.Errorf("%s: %w", p.options.Path, err)
+	}
 	n := p.lost(rel, previous, err)
 	if n != nil || errors.Is(err, fs.ErrNotExist) {
 		return n, nil
 	}
-	n = &tree.Node{
+	return p.emptyDirectory(ctx, rel, s)
+}
+
+// emptyDirectory is the node of a directory whose entries are not captured.
+func (p *pass) emptyDirectory(ctx context.Context, rel string, s stat) (*tree.Node, error) {
+	n := &tree.Node{
 		Name: []byte(base(rel)), Type: tree.Dir, Mode: s.mode, UID: s.uid, GID: s.gid,
 		MTime: s.mtime, CTime: s.ctime, BTime: s.btime, Links: s.links,
 	}

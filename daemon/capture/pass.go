@@ -33,8 +33,9 @@ type pass struct {
 	groups      crypto.PRF
 	doubt       bool            // chunks of unchanged files must be looked up
 	own         map[string]bool // relative paths of keepsake's own directories
-	left        atomic.Int64    // files left for the next pass
-	reading     atomic.Int64    // when the first file was read, Unix ns; 0 before
+	twins       *twins
+	left        atomic.Int64 // files left for the next pass
+	reading     atomic.Int64 // when the first file was read, Unix ns; 0 before
 
 	jobs    chan *fileJob
 	pieces  chan *piece

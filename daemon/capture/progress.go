@@ -34,6 +34,15 @@ func (p *Progress) Counts() Counts {
 	}
 }
 
+// since returns what was counted after an earlier moment.
+func (c Counts) since(base Counts) Counts {
+	return Counts{
+		Dirs: c.Dirs - base.Dirs, Files: c.Files - base.Files, Others: c.Others - base.Others,
+		NewFiles: c.NewFiles - base.NewFiles, ChangedFiles: c.ChangedFiles - base.ChangedFiles, Unread: c.Unread - base.Unread,
+		ReadBytes: c.ReadBytes - base.ReadBytes, UnreadBytes: c.UnreadBytes - base.UnreadBytes, Expected: c.Expected,
+	}
+}
+
 // Expect says how many bytes the source has, for those who show a share.
 func (p *Progress) Expect(bytes int64) { p.expectedBytes.Store(bytes) }
 

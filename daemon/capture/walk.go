@@ -22,11 +22,30 @@ type pending struct {
 	node *tree.Node
 	err  error         // of the run, not of the entry
 	done chan struct{} // nil if node is ready
+	// twin is another name of the same inode, whose content this one takes
+	// over under its own name.
+	twin *pending
+	name string
+	// missed notes this name, too, if the twin's content is missed.
+	missed func()
 }
 
 func ready(n *tree.Node) *pending { return &pending{node: n} }
 
+// wait waits until the entry is captured.
 func (e *pending) wait() {
+	if e.twin != nil {
+		e.twin.wait()
+		if e.err = e.twin.err; e.twin.node != nil {
+			n := *e.twin.node
+			n.Name = []byte(e.name)
+			e.node = &n
+		}
+		if e.err == nil && (e.node == nil || e.node.Flags&(tree.KeptPrevious|tree.Torn) != 0) {
+			e.missed()
+		}
+		e.twin = nil
+	}
 	if e.done != nil {
 		<-e.done
 	}
@@ -40,6 +59,9 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	fs, err := p.filesystems.of(s.device, fd)
 	if err != nil {
 		return p.lostDirectory(ctx, rel, s, previous, err)
+	}
+	if fs.virtual && rel != "" {
+		return p.emptyDirectory(ctx, rel, s)
 	}
 	names, err := p.names(dir, rel, previous)
 	if err != nil {

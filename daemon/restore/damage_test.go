@@ -103,6 +103,9 @@ func TestDamagedPack(t *testing.T) {
 	twins := 0
 	for i := range 24 {
 		at := all[(i*37+11)%len(all)]
+		if i == 0 {
+			at = all[slices.IndexFunc(all, func(p place) bool { return p.path == "3/twin.jpg" })]
+		}
 		off := at.offset + uint64(i*i%5000)
 		want := affected(all, at.pack, off)
 		name := filepath.Join(p.Dir, "data", at.pack.String()[:2], at.pack.String())
@@ -139,7 +142,7 @@ func TestDamagedPack(t *testing.T) {
 		}
 	}
 	if twins == 0 {
-		t.Log("no chunk of two files was hit")
+		t.Error("no chunk of two files was hit")
 	}
 }
 
@@ -234,4 +237,3 @@ func TestWrongDigest(t *testing.T) {
 		}
 	}
 }
-

@@ -2,6 +2,7 @@ package restore_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"maps"
@@ -156,8 +157,8 @@ func newForge(t testing.TB) *forge {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Close(t.Context()); err != nil && !errors.Is(err, store.ErrClosed) {
-			t.Logf("closing the writer: %v", err)
+		if err := w.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("closing the writer: %v", err)
 		}
 	})
 	return &forge{t: t, r: r, w: w}

@@ -18,16 +18,17 @@
 //   - Keys are the first 16 bytes of the chunk id. The id is a keyed hash, so
 //     nobody without the key can build a collision, and 128 bits leave none to
 //     chance.
-//   - Each value ends with 32 bits of XXH3 over key and value. bbolt does not
-//     checksum its pages; a rotten leaf must read as "not stored", never as a
-//     chunk that a new snapshot then relies on.
+//   - Each place and each pack record ends with 32 bits of XXH3 over key and
+//     value. bbolt does not checksum its pages; a rotten leaf must read as "not
+//     stored", never as a chunk that a new snapshot then relies on.
 //
 // # Refusals
 //
 // A file that bbolt cannot read, or that belongs to another repository or to
 // another version of this layout, is ErrDamaged or ErrForeign: the caller sets
 // it aside and rebuilds. Faults and panics inside bbolt's mapped file surface
-// as ErrDamaged, not as a crash.
+// as ErrDamaged, not as a crash; from then on every method answers ErrDamaged
+// until Reset, and Close sets the file aside.
 //
 // A DB is safe for concurrent use. Only one process has it open: the owner of
 // the state directory.

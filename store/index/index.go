@@ -8,21 +8,25 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"keepsake/crypto"
 )
 
 // layout is the version of the buckets and values below. A file with another
 // one is rebuilt, never converted: it is only a cache.
-const layout = 1
+const layout = 2
 
 var (
 	bucketMeta     = []byte("meta")     // layout, repository, clean, next
 	bucketChunks   = []byte("chunks")   // chunk id [:16] → place
-	bucketPacks    = []byte("packs")    // sequence u32 → pack record
+	bucketPacks    = []byte("packs")    // sequence u32 → pack record with its check
 	bucketSequence = []byte("sequence") // pack id → sequence u32
 	bucketCatalogs = []byte("catalogs") // catalog object id → nothing
 
@@ -35,7 +39,15 @@ var (
 
 // DB is an open index.
 type DB struct {
+	path string
+	repo crypto.RepositoryID
+
+	mu   sync.RWMutex // held for writing while the file is replaced or closed
 	bolt *bbolt.DB
+
+	broken  atomic.Bool   // bbolt met bytes that make no sense
+	doubts  atomic.Uint64 // times that doubt arose since Open
+	changes atomic.Uint64 // tables added since Open
 }
 
 // Open opens the index at path, or makes an empty one there for the given
@@ -49,22 +61,75 @@ func Open(path string, repo crypto.RepositoryID) (*DB, bool, error) {
 		}
 		fresh = true
 	}
-	d := &DB{}
-	err := guard(func() error {
-		db, err := bbolt.Open(path, 0o600, options())
-		if err != nil {
-			return err
-		}
-		d.bolt = db
-		return d.verify(repo)
-	})
-	if err != nil {
-		if d.bolt != nil {
-			err = errors.Join(err, d.bolt.Close())
-		}
-		return nil, false, classify(err)
+	d := &DB{path: path, repo: repo}
+	if err := d.open(); err != nil {
+		return nil, false, err
 	}
 	return d, fresh, nil
+}
+
+// open opens the file that exists at d.path.
+func (d *DB) open() error {
+	var db *bbolt.DB
+	err := guard(func() (err error) {
+		if db, err = bbolt.Open(d.path, 0o600, options()); err != nil {
+			return classifyOpen(err)
+		}
+		return d.verify(db)
+	})
+	if err != nil && db != nil {
+		release(db)
+	}
+	if err == nil {
+		d.bolt = db
+		d.broken.Store(false)
+	}
+	return classify(err)
+}
+
+// Reset gives up a file that turned out to be damaged while it was open, sets
+// it aside beside its old place, and begins an empty one, not clean and in
+// doubt. It returns where the damaged file went.
+func (d *DB) Reset() (aside string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if aside, err = d.setAside(); err != nil {
+		return aside, err
+	}
+	if err := create(d.path, d.repo); err != nil {
+		return aside, err
+	}
+	if err := d.open(); err != nil {
+		return aside, err
+	}
+	return aside, d.bolt.Update(func(tx *bbolt.Tx) error { return d.putDoubt(tx, true) })
+}
+
+// setAside lets go of the open file and moves it out of the way.
+func (d *DB) setAside() (string, error) {
+	release(d.bolt)
+	d.bolt = nil
+	aside := fmt.Sprintf("%s.damaged-%s", d.path, time.Now().UTC().Format("20060102T150405.000Z"))
+	err := os.Rename(d.path, aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return aside, err
+}
+
+// release closes a file whose content cannot be trusted. A panic within bbolt
+// may have left its locks held; then closing never ends, and the mapping stays
+// until the process does.
+func release(db *bbolt.DB) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = guard(db.Close)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
 }
 
 func options() *bbolt.Options {
@@ -113,23 +178,37 @@ func create(path string, repo crypto.RepositoryID) error {
 	return os.Rename(tmp, path)
 }
 
-func (d *DB) verify(repo crypto.RepositoryID) error {
-	return d.bolt.View(func(tx *bbolt.Tx) error {
+func (d *DB) verify(db *bbolt.DB) error {
+	return db.View(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{bucketMeta, bucketChunks, bucketPacks, bucketSequence, bucketCatalogs} {
 			if tx.Bucket(name) == nil {
 				return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, name)
 			}
 		}
 		meta := tx.Bucket(bucketMeta)
-		if !bytes.Equal(meta.Get(keyLayout), []byte{layout}) || !bytes.Equal(meta.Get(keyRepository), repo[:]) {
+		if !bytes.Equal(meta.Get(keyLayout), []byte{layout}) || !bytes.Equal(meta.Get(keyRepository), d.repo[:]) {
 			return ErrForeign
 		}
 		return nil
 	})
 }
 
-// Close closes the file.
-func (d *DB) Close() error { return d.bolt.Close() }
+// Close closes the file. One that turned out to be damaged is set aside, so
+// that the next Open makes a new one.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.bolt == nil: // a Reset failed half-way
+		return nil
+	case d.broken.Load():
+		_, err := d.setAside()
+		return err
+	}
+	db := d.bolt
+	d.bolt = nil
+	return db.Close()
+}
 
 // Clean reports whether the last session that wrote packs ended in order. If
 // not, packs may exist that the index does not know.
@@ -163,22 +242,55 @@ func (d *DB) Doubt() (doubt bool, err error) {
 
 // SetDoubt records the answer for Doubt, durably.
 func (d *DB) SetDoubt(doubt bool) error {
-	return d.update(func(tx *bbolt.Tx) error { return putDoubt(tx, doubt) })
+	return d.update(func(tx *bbolt.Tx) error { return d.putDoubt(tx, doubt) })
 }
 
-func putDoubt(tx *bbolt.Tx, doubt bool) error {
+// Doubts counts how often doubt has arisen since Open, for ClearDoubt.
+func (d *DB) Doubts() uint64 { return d.doubts.Load() }
+
+// ClearDoubt ends the doubt unless it has arisen anew since Doubts returned
+// since: what a check has seen says nothing about what happened meanwhile.
+func (d *DB) ClearDoubt(since uint64) error {
+	return d.update(func(tx *bbolt.Tx) error {
+		if d.doubts.Load() != since {
+			return nil
+		}
+		return d.putDoubt(tx, false)
+	})
+}
+
+func (d *DB) putDoubt(tx *bbolt.Tx, doubt bool) error {
 	if !doubt {
 		return tx.Bucket(bucketMeta).Delete(keyDoubt)
 	}
+	d.doubts.Add(1)
 	return tx.Bucket(bucketMeta).Put(keyDoubt, []byte{1})
 }
 
 func (d *DB) view(f func(*bbolt.Tx) error) error {
-	return classify(guard(func() error { return d.bolt.View(f) }))
+	return d.transact(func(db *bbolt.DB) error { return db.View(f) })
 }
 
 func (d *DB) update(f func(*bbolt.Tx) error) error {
-	return classify(guard(func() error { return d.bolt.Update(f) }))
+	return d.transact(func(db *bbolt.DB) error { return db.Update(f) })
+}
+
+func (d *DB) transact(f func(*bbolt.DB) error) error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.bolt == nil {
+		return fmt.Errorf("index: %w", fs.ErrClosed)
+	}
+	// bbolt panics where it should return an error, and a panic while it begins
+	// a transaction leaves its locks held: nobody may wait for them.
+	if d.broken.Load() {
+		return ErrDamaged
+	}
+	err := classify(guard(func() error { return f(d.bolt) }))
+	if errors.Is(err, ErrDamaged) {
+		d.broken.Store(true)
+	}
+	return err
 }
 
 // guard turns a panic or a page fault inside bbolt's mapped file into
@@ -195,10 +307,21 @@ func guard(f func() error) (err error) {
 
 // classify maps what bbolt says of unreadable files to ErrDamaged.
 func classify(err error) error {
-	for _, damaged := range []error{bbolt.ErrInvalid, bbolt.ErrVersionMismatch, bbolt.ErrChecksum} {
+	for _, damaged := range []error{berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum} {
 		if errors.Is(err, damaged) {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
 	return err
+}
+
+// classifyOpen does the same for errors of opening, some of which bbolt gives
+// no name: whatever the system did not say is about the file's content.
+func classifyOpen(err error) error {
+	var system *fs.PathError
+	var number syscall.Errno
+	if errors.Is(err, berrors.ErrTimeout) || errors.As(err, &system) || errors.As(err, &number) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }

@@ -42,7 +42,7 @@ func lookup(tx *bbolt.Tx, id crypto.ChunkID) (Place, bool) {
 	if err != nil {
 		return Place{}, false
 	}
-	record, err := parsePack(tx.Bucket(bucketPacks).Get(sequenceKey(sequence)))
+	record, err := packAt(tx, sequenceKey(sequence))
 	if err != nil {
 		return Place{}, false
 	}
@@ -62,17 +62,25 @@ func (d *DB) Add(tables ...Table) error {
 }
 
 func (d *DB) add(t *Table) error {
+	d.changes.Add(1)
 	var sequence uint32
+	p := t.Pack
 	if err := d.update(func(tx *bbolt.Tx) (err error) {
-		sequence, err = sequenceOf(tx, t.Pack.ID)
-		return err
+		if sequence, err = sequenceOf(tx, p.ID); err != nil {
+			return err
+		}
+		// What is known of the pack's fitness stays.
+		if old, err := packAt(tx, sequenceKey(sequence)); err == nil {
+			p.Condemned, p.Damaged = p.Condemned || old.Condemned, p.Damaged || old.Damaged
+		}
+		return nil
 	}); err != nil {
 		return err
 	}
 	// Sorted keys dirty each leaf once.
 	entries := slices.Clone(t.Entries)
 	slices.SortFunc(entries, func(a, b pack.Entry) int { return bytes.Compare(a.Chunk[:], b.Chunk[:]) })
-	usable := Place{Pack: t.Pack}.Usable()
+	usable := Place{Pack: p}.Usable()
 	for {
 		n := min(len(entries), batch)
 		part, last := entries[:n], n == len(entries)
@@ -85,7 +93,7 @@ func (d *DB) add(t *Table) error {
 			if !last {
 				return nil
 			}
-			return putPack(tx, sequence, t.Pack)
+			return putPack(tx, sequence, p)
 		})
 		if err != nil || last {
 			return err
@@ -94,13 +102,20 @@ func (d *DB) add(t *Table) error {
 	}
 }
 
-// putPack records a pack. What an earlier record says of its fitness stays.
+// putPack records a pack. A mark that was set meanwhile stays.
 func putPack(tx *bbolt.Tx, sequence uint32, p Pack) error {
-	if old, err := parsePack(tx.Bucket(bucketPacks).Get(sequenceKey(sequence))); err == nil {
+	key := sequenceKey(sequence)
+	if old, err := packAt(tx, key); err == nil {
 		p.Condemned = p.Condemned || old.Condemned
 		p.Damaged = p.Damaged || old.Damaged
 	}
-	return tx.Bucket(bucketPacks).Put(sequenceKey(sequence), p.append(nil))
+	return tx.Bucket(bucketPacks).Put(key, p.append(nil, key))
+}
+
+// packAt reads the record of a pack. One that is not there or rotten is an
+// error; the caller treats the pack as unknown.
+func packAt(tx *bbolt.Tx, key []byte) (Pack, error) {
+	return parsePack(key, tx.Bucket(bucketPacks).Get(key))
 }
 
 func putPlace(tx *bbolt.Tx, sequence uint32, e *pack.Entry, usable bool) error {
@@ -137,26 +152,21 @@ func sequenceKey(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n)
 // Pack returns what is known of one pack.
 func (d *DB) Pack(id pack.ID) (p Pack, ok bool, err error) {
 	err = d.view(func(tx *bbolt.Tx) error {
-		v := tx.Bucket(bucketSequence).Get(id[:])
-		if v == nil {
-			return nil
+		if v := tx.Bucket(bucketSequence).Get(id[:]); v != nil {
+			// Without a record its batch was cut short, or the record is rotten.
+			p, err = packAt(tx, v)
+			ok = err == nil
 		}
-		record := tx.Bucket(bucketPacks).Get(v)
-		if record == nil {
-			return nil // its batch was cut short
-		}
-		p, err = parsePack(record)
-		ok = err == nil
-		return err
+		return nil
 	})
 	return p, ok, err
 }
 
 // Packs calls f with every known pack, some hundreds to a transaction. f may
-// use the index.
+// use the index. A pack whose record is rotten is unknown: it is passed over.
 func (d *DB) Packs(f func(Pack) error) error {
 	var from []byte
-	for {
+	for more := true; more; {
 		var some []Pack
 		err := d.view(func(tx *bbolt.Tx) error {
 			c := tx.Bucket(bucketPacks).Cursor()
@@ -167,15 +177,15 @@ func (d *DB) Packs(f func(Pack) error) error {
 				}
 			}
 			for ; k != nil && len(some) < 500; k, v = c.Next() {
-				p, err := parsePack(v)
-				if err != nil {
-					return err
+				if p, err := parsePack(k, v); err == nil {
+					some = append(some, p)
 				}
-				some, from = append(some, p), bytes.Clone(k)
+				from = bytes.Clone(k)
 			}
+			more = k != nil
 			return nil
 		})
-		if err != nil || len(some) == 0 {
+		if err != nil {
 			return err
 		}
 		for _, p := range some {
@@ -184,6 +194,7 @@ func (d *DB) Packs(f func(Pack) error) error {
 			}
 		}
 	}
+	return nil
 }
 
 // PacksUnder calls f with the known packs whose id begins with a byte. f must
@@ -192,15 +203,9 @@ func (d *DB) PacksUnder(prefix byte, f func(Pack)) error {
 	return d.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketSequence).Cursor()
 		for k, v := c.Seek([]byte{prefix}); k != nil && k[0] == prefix; k, v = c.Next() {
-			record := tx.Bucket(bucketPacks).Get(v)
-			if record == nil {
-				continue
+			if p, err := packAt(tx, v); err == nil {
+				f(p)
 			}
-			p, err := parsePack(record)
-			if err != nil {
-				return err
-			}
-			f(p)
 		}
 		return nil
 	})
@@ -213,21 +218,18 @@ func (d *DB) Mark(id pack.ID, change func(*Pack)) error {
 		if v == nil {
 			return nil
 		}
-		record := tx.Bucket(bucketPacks).Get(v)
-		if record == nil {
-			return nil
-		}
-		p, err := parsePack(record)
+		key := bytes.Clone(v)
+		p, err := packAt(tx, key)
 		if err != nil {
-			return err
+			return nil
 		}
 		change(&p)
 		if p.Condemned || p.Damaged {
-			if err := putDoubt(tx, true); err != nil {
+			if err := d.putDoubt(tx, true); err != nil {
 				return err
 			}
 		}
-		return tx.Bucket(bucketPacks).Put(bytes.Clone(v), p.append(nil))
+		return tx.Bucket(bucketPacks).Put(key, p.append(nil, key))
 	})
 }
 
@@ -239,7 +241,7 @@ func (d *DB) Forget(id pack.ID) error {
 		if v == nil {
 			return nil
 		}
-		return errors.Join(putDoubt(tx, true), tx.Bucket(bucketPacks).Delete(bytes.Clone(v)), tx.Bucket(bucketSequence).Delete(id[:]))
+		return errors.Join(d.putDoubt(tx, true), tx.Bucket(bucketPacks).Delete(bytes.Clone(v)), tx.Bucket(bucketSequence).Delete(id[:]))
 	})
 }
 

@@ -36,13 +36,15 @@ type Pack struct {
 }
 
 const (
-	packRecordLength = 32 + 1 + 4 + 8 + 4 + 1
+	packRecordLength = 32 + 1 + 4 + 8 + 4 + 1 + 4 // with its check
 
 	flagCondemned = 1 << 0
 	flagDamaged   = 1 << 1
 )
 
-func (p Pack) append(b []byte) []byte {
+// append encodes the record that lies under key.
+func (p Pack) append(b, key []byte) []byte {
+	start := len(b)
 	b = append(b, p.ID[:]...)
 	b = append(b, byte(p.Kind))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.Epoch))
@@ -55,12 +57,16 @@ func (p Pack) append(b []byte) []byte {
 	if p.Damaged {
 		flags |= flagDamaged
 	}
-	return append(b, flags)
+	b = append(b, flags)
+	return binary.BigEndian.AppendUint32(b, valueCheck(key, b[start:]))
 }
 
-func parsePack(b []byte) (Pack, error) {
+func parsePack(key, b []byte) (Pack, error) {
 	if len(b) != packRecordLength {
 		return Pack{}, fmt.Errorf("%w: pack record of %d bytes", ErrDamaged, len(b))
+	}
+	if end := len(b) - 4; binary.BigEndian.Uint32(b[end:]) != valueCheck(key, b[:end]) {
+		return Pack{}, fmt.Errorf("%w: pack record does not match its check", ErrDamaged)
 	}
 	p := Pack{
 		Kind:   object.Kind(b[32]),
@@ -87,12 +93,12 @@ func appendPlace(b []byte, sequence uint32, e *pack.Entry) []byte {
 	for _, f := range e.Frames {
 		b = binary.AppendUvarint(b, uint64(f))
 	}
-	return binary.BigEndian.AppendUint32(b, placeCheck(e.Chunk, b[start:]))
+	return binary.BigEndian.AppendUint32(b, valueCheck(e.Chunk[:keyLength], b[start:]))
 }
 
-// placeCheck binds a value to the key under which it lies.
-func placeCheck(id crypto.ChunkID, value []byte) uint32 {
-	return uint32(xxh3.HashSeed(value, xxh3.Hash(id[:keyLength])))
+// valueCheck binds a value to the key under which it lies.
+func valueCheck(key, value []byte) uint32 {
+	return uint32(xxh3.HashSeed(value, xxh3.Hash(key)))
 }
 
 // parsePlace decodes a value. An error means that the leaf is rotten: the
@@ -102,7 +108,7 @@ func parsePlace(id crypto.ChunkID, b []byte) (sequence uint32, e pack.Entry, err
 		return 0, e, fmt.Errorf("%w: place of %d bytes", ErrDamaged, len(b))
 	}
 	body, check := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if placeCheck(id, body) != check {
+	if valueCheck(id[:keyLength], body) != check {
 		return 0, e, fmt.Errorf("%w: place of chunk %v does not match its check", ErrDamaged, id)
 	}
 	sequence = binary.BigEndian.Uint32(body)

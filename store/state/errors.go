@@ -10,6 +10,9 @@ var (
 	ErrPinned = errors.New("repository is not the one that this state directory belongs to")
 	// ErrRolledBack says that a chain ends earlier than this state remembers.
 	ErrRolledBack = errors.New("repository has lost snapshots that this machine remembers")
+
+	// errDamaged says that state.db cannot be read; Open sets it aside.
+	errDamaged = errors.New("state.db is damaged")
 )
 
 // OwnedError says that another process owns the state directory.

@@ -9,11 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"keepsake/crypto"
 )
@@ -56,7 +59,7 @@ func Open(dir string, wait time.Duration) (*DB, error) {
 	}
 	d := &DB{dir: dir}
 	err := d.open(wait)
-	if damaged(err) {
+	if errors.Is(err, errDamaged) {
 		// The state is worth a full scan, not a refusal to back up.
 		d.aside = filepath.Join(dir, "state.db.damaged-"+time.Now().UTC().Format("20060102T150405Z"))
 		if err := os.Rename(d.path(), d.aside); err != nil {
@@ -83,34 +86,73 @@ func (d *DB) open(wait time.Duration) error {
 		}
 		d.fresh = true
 	}
-	// bbolt takes a zero time-out for "wait for ever".
-	db, err := bbolt.Open(d.path(), 0o600, &bbolt.Options{Timeout: max(wait, time.Millisecond), FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bbolt.ErrTimeout) {
-		return &OwnedError{Dir: d.dir, PID: d.ownerPID()}
+	var db *bbolt.DB
+	err := guard(func() (err error) {
+		// bbolt takes a zero time-out for "wait for ever".
+		db, err = bbolt.Open(d.path(), 0o600, &bbolt.Options{Timeout: max(wait, time.Millisecond), FreelistType: bbolt.FreelistMapType})
+		if errors.Is(err, berrors.ErrTimeout) {
+			return &OwnedError{Dir: d.dir, PID: d.ownerPID()}
+		}
+		if err != nil {
+			return classifyOpen(err)
+		}
+		return db.View(d.verify)
+	})
+	if err != nil && db != nil {
+		err = errors.Join(err, guard(db.Close))
 	}
-	if err != nil {
+	if err == nil {
+		d.bolt = db
+	}
+	return err
+}
+
+// verify reads enough to know that this is a state, and all of it, since a
+// page that cannot be read is better met now than in the middle of a backup.
+func (d *DB) verify(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketIdentity, bucketSources, bucketHeads} {
+		b := tx.Bucket(name)
+		if b == nil {
+			return fmt.Errorf("%w: bucket %s is missing", errDamaged, name)
+		}
+		if err := b.ForEach(func(_, _ []byte) error { return nil }); err != nil {
+			return err
+		}
+	}
+	identity := tx.Bucket(bucketIdentity)
+	switch v := identity.Get(keyLayout); {
+	case len(v) != 1 || v[0] == 0:
+		return fmt.Errorf("%w: no layout", errDamaged)
+	case v[0] != layout:
+		return fmt.Errorf("state.db has layout %d; this keepsake knows %d: update keepsake", v[0], layout)
+	}
+	if copy(d.writer[:], identity.Get(keyWriter)) != len(d.writer) {
+		return fmt.Errorf("%w: no writer id", errDamaged)
+	}
+	return nil
+}
+
+// guard turns a panic or a page fault inside bbolt's mapped file into
+// errDamaged: a rotten or truncated file must not take the process down.
+func guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, p)
+		}
+	}()
+	return f()
+}
+
+// classifyOpen says which errors of opening are about the file's content: some
+// of them have no name in bbolt, but whatever the system says has.
+func classifyOpen(err error) error {
+	var system *fs.PathError
+	var number syscall.Errno
+	if errors.As(err, &system) || errors.As(err, &number) {
 		return err
 	}
-	err = db.View(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketIdentity, bucketSources, bucketHeads} {
-			if tx.Bucket(name) == nil {
-				return fmt.Errorf("%w: bucket %s is missing", bbolt.ErrInvalid, name)
-			}
-		}
-		identity := tx.Bucket(bucketIdentity)
-		if v := identity.Get(keyLayout); !bytes.Equal(v, []byte{layout}) {
-			return fmt.Errorf("state.db has layout %x; this keepsake knows %d: update keepsake", v, layout)
-		}
-		if copy(d.writer[:], identity.Get(keyWriter)) != len(d.writer) {
-			return fmt.Errorf("%w: no writer id", bbolt.ErrInvalid)
-		}
-		return nil
-	})
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
-	d.bolt = db
-	return nil
+	return fmt.Errorf("%w: %w", errDamaged, err)
 }
 
 // create makes the file under a temporary name and links it into place, so
@@ -145,10 +187,6 @@ func (d *DB) create() error {
 	return nil
 }
 
-func damaged(err error) bool {
-	return errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch)
-}
-
 func (d *DB) ownerPID() int {
 	b, err := os.ReadFile(d.pidFile())
 	if err != nil {
@@ -163,7 +201,11 @@ func (d *DB) ownerPID() int {
 
 // Close ends the ownership.
 func (d *DB) Close() error {
-	return errors.Join(os.Remove(d.pidFile()), d.bolt.Close())
+	err := os.Remove(d.pidFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // somebody removed the whole directory
+	}
+	return errors.Join(err, d.bolt.Close())
 }
 
 // Dir is the state directory.

@@ -1,0 +1,49 @@
+package fusefs
+
+import (
+	"encoding/binary"
+
+	"keepsake/store/tree"
+)
+
+// An access ACL as the kernel hands it out: a version, then entries of a tag,
+// permissions and an id, all little-endian.
+const (
+	xattrACL   = "system.posix_acl_access"
+	aclVersion = 2
+	aclUser    = 0x02
+	aclGroup   = 0x08
+	aclOwning  = 0x04 // the owning group
+	aclMask    = 0x10
+	aclEntry   = 8
+)
+
+// masked cuts a mode down for a kernel that does not enforce ACLs: nobody gets
+// more than the ACL gives to any whom the same permission bits apply to. Named
+// users and groups may have to do with less than they were given.
+func masked(mode uint32, xattrs []tree.Xattr) uint32 {
+	for _, x := range xattrs {
+		if string(x.Name) != xattrACL {
+			continue
+		}
+		if len(x.Large) > 0 || len(x.Value) < 4 || binary.LittleEndian.Uint32(x.Value) != aclVersion {
+			return mode &^ 0o077 // not understood: the owner alone
+		}
+		group, other := uint32(7), mode&7
+		for b := x.Value[4:]; len(b) >= aclEntry; b = b[aclEntry:] {
+			perm := uint32(binary.LittleEndian.Uint16(b[2:])) & 7
+			switch binary.LittleEndian.Uint16(b) {
+			case aclMask, aclOwning:
+				group &= perm
+			case aclUser:
+				group &= perm // a named user may be in the owning group
+				other &= perm
+			case aclGroup:
+				group &= perm
+				other &= perm
+			}
+		}
+		return mode&^0o077 | (group&(mode>>3))<<3 | other
+	}
+	return mode
+}

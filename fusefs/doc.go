@@ -1,0 +1,61 @@
+// Package fusefs shows every snapshot of a repository as a folder, read-only,
+// through FUSE.
+//
+//	MOUNT/README.txt                                 what this is
+//	MOUNT/latest/<source>                            a relative symlink into snapshots/
+//	MOUNT/snapshots/<source>/<time>/…                the snapshot's tree
+//
+// # Vocabulary
+//
+// A list is a directory that grows as snapshots are taken: the root, latest,
+// snapshots and the directory of each source. Everything below a snapshot's
+// folder is an entry: it never changes. A run is a piece of a directory's
+// listing that is kept decoded.
+//
+// # Names
+//
+// A source is named by its label, made safe as a file name. Two sources whose
+// names differ at most in case are told apart: the one whose first snapshot is
+// older keeps the plain name, the other gets "-" and eight digits of its id.
+// A snapshot is named by when it was started, in the zone of the captured
+// machine. Of two that were started in the same second the later in the order
+// of the chain gets "-" and eight digits of its id. Snapshots that were
+// published while their run was still under way are hidden as soon as the same
+// source has a later finished one; they keep their names meanwhile.
+//
+// # Invariants
+//
+//   - A byte that is handed out was authenticated by the store. Damage fails
+//     the whole request with EIO, never with fewer bytes, and is logged once
+//     for each file and pack.
+//   - An inode number and its generation are 128 bits of one hash over the
+//     snapshot and the path, or the group of hard links. A lookup that meets a
+//     live node of the same numbers compares the two; if they are not the same
+//     node it is refused.
+//   - What is inside a snapshot is cached by the kernel for a day. Lists are
+//     read again at most once a second, and at once by Refresh.
+//   - Every operation answers within Options.Patience, whatever the repository
+//     does; one that was interrupted, a second later at most.
+//   - Nothing can be written. The mount is ro, nosuid and nodev, and every
+//     operation that would change something answers EROFS by itself.
+//   - Permissions are the kernel's business (default_permissions), ACLs
+//     included; on a kernel without ACLs for FUSE the permission bits are cut
+//     down to what the ACL gives to everybody whom they apply to.
+//   - A directory page is read once for a listing with attributes. Nodes are
+//     forgotten when the kernel forgets them, and beyond a bound the kernel is
+//     asked to.
+//
+// # What a mount cannot say
+//
+// The access time is the modification time; the change time is that of the
+// captured file. The block count of a file whose content list lies in chunks
+// of its own counts holes as data. Link counts are those of the captured file,
+// and at least 1. Attributes user.keepsake.sha256 and user.keepsake.snapshot
+// are answered by name and never listed. Sockets, FIFOs and devices are shown
+// and lead nowhere.
+//
+// # Refusals
+//
+// Mount refuses a directory that is not empty or where something else is
+// mounted. It heals the mount that a killed process left behind.
+package fusefs

@@ -1,0 +1,142 @@
+package fusefs
+
+import (
+	"context"
+	"io"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"keepsake/store"
+)
+
+// file is a regular file inside a snapshot.
+type file struct{ entry }
+
+var (
+	_ fs.NodeOpener      = (*file)(nil)
+	_ fs.NodeOnForgetter = (*file)(nil)
+)
+
+func (f *file) OnForget() { f.v.table.forget(f.no, f) }
+
+// Open makes a handle. The kernel may keep the content for as long as it likes.
+func (f *file) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if no := mayOpen(flags); no != 0 {
+		return nil, 0, no
+	}
+	n, err := f.node(ctx)
+	if err != nil {
+		return nil, 0, f.fail(err)
+	}
+	content, err := f.v.repo.OpenFile(n.Clone()) // not to keep its whole page
+	if err != nil {
+		return nil, 0, f.fail(err)
+	}
+	h := &handle{f: f, content: content, size: content.Size()}
+	h.ahead = reader{h: h}
+	return h, fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// handle is an open file. Any number of reads may be under way in it.
+type handle struct {
+	f       *file
+	content *store.File
+	size    int64
+	ahead   reader
+}
+
+var (
+	_ fs.FileReader   = (*handle)(nil)
+	_ fs.FileLseeker  = (*handle)(nil)
+	_ fs.FileReleaser = (*handle)(nil)
+)
+
+// Read returns all of the request that the file has, or an error.
+func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	if off >= h.size || off < 0 {
+		return fuse.ReadResultData(nil), 0
+	}
+	v := h.f.v
+	// The request's own memory is used again when it is answered, which may be
+	// before an abandoned read ends.
+	buf := v.buffer(int(min(int64(len(dest)), h.size-off)))
+	h.ahead.note(off, int64(len(*buf)))
+	_, err := within(v, ctx, func(ctx context.Context) (struct{}, error) {
+		n, err := h.content.ReadAt(ctx, *buf, off)
+		if err == io.EOF {
+			err = nil
+		}
+		if err == nil && n != len(*buf) {
+			err = errShort
+		}
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, h.f.fail(err)
+	}
+	return &reply{v: v, buf: buf}, 0
+}
+
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.ahead.stop()
+	return 0
+}
+
+// Lseek finds data and holes; the kernel does all other seeking itself.
+func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	if whence != unix.SEEK_DATA && whence != unix.SEEK_HOLE {
+		return 0, syscall.EINVAL
+	}
+	if off >= uint64(h.size) {
+		return 0, syscall.ENXIO
+	}
+	hole := whence == unix.SEEK_HOLE
+	found, err := within(h.f.v, ctx, func(ctx context.Context) (int64, error) {
+		for e, err := range h.content.Extents(ctx, int64(off)) {
+			if err != nil {
+				return 0, err
+			}
+			if e.Hole == hole {
+				return max(e.Offset, int64(off)), nil
+			}
+		}
+		return h.size, nil
+	})
+	if err != nil {
+		return 0, h.f.fail(err)
+	}
+	if found == h.size && !hole {
+		return 0, syscall.ENXIO
+	}
+	return uint64(found), 0
+}
+
+// buffer lends n bytes.
+func (v *view) buffer(n int) *[]byte {
+	if b, ok := v.buffers.Get().(*[]byte); ok && cap(*b) >= n {
+		*b = (*b)[:n]
+		return b
+	}
+	b := make([]byte, n, max(n, 128<<10))
+	return &b
+}
+
+// reply is what a read returns. Its buffer is given back when the kernel has it.
+type reply struct {
+	v   *view
+	buf *[]byte
+}
+
+var _ fuse.ReadResult = (*reply)(nil)
+
+func (r *reply) Bytes([]byte) ([]byte, fuse.Status) { return *r.buf, fuse.OK }
+
+func (r *reply) Size() int { return len(*r.buf) }
+
+func (r *reply) Done() { r.v.buffers.Put(r.buf) }
+
+// Slices spares go-fuse a copy.
+func (r *reply) Slices() ([][]byte, fuse.Status) { return [][]byte{*r.buf}, fuse.OK }

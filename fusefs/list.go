@@ -1,0 +1,267 @@
+package fusefs
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"keepsake/store/tree"
+)
+
+// The kinds of lists.
+const (
+	listRoot byte = iota
+	listLatest
+	listSnapshots
+	listSource
+)
+
+// listID names a list.
+type listID struct {
+	kind   byte
+	source [16]byte // of listSource
+}
+
+// readme is the README.txt at the root of the mount.
+const readme = `This is a view of your backups by keepsake. Nothing in it can be changed.
+
+latest/NAME               the newest snapshot of a source, as an ordinary folder
+snapshots/NAME/TIME       every snapshot, named by when it was taken, local time with offset
+
+To restore, copy files out with any program, or run: keepsake restore SNAPSHOT:PATH --target DIR
+New snapshots appear by themselves. A file that gives "Input/output error" is damaged in the
+repository: run keepsake check --read-data.
+`
+
+const (
+	nameLatest    = "latest"
+	nameSnapshots = "snapshots"
+	nameReadme    = "README.txt"
+)
+
+// list is a directory that grows: the root, latest, snapshots, or one source's.
+type list struct {
+	fs.Inode
+	readOnly
+	v  *view
+	id listID
+	no number
+}
+
+var (
+	_ fs.NodeLookuper       = (*list)(nil)
+	_ fs.NodeOpendirHandler = (*list)(nil)
+	_ fs.NodeGetattrer      = (*list)(nil)
+	_ fs.NodeGetxattrer     = (*list)(nil)
+	_ fs.NodeListxattrer    = (*list)(nil)
+	_ fs.NodeStatfser       = (*list)(nil)
+	_ fs.NodeOnForgetter    = (*list)(nil)
+	_ member                = (*list)(nil)
+)
+
+func (v *view) list(id listID) *list {
+	return &list{v: v, id: id, no: v.hash.list(id.kind, string(id.source[:]))}
+}
+
+func (l *list) same(m member) bool {
+	o, ok := m.(*list)
+	return ok && o.id == l.id
+}
+
+func (l *list) OnForget() { l.v.table.forget(l.no, l) }
+
+// names lists what l holds now.
+func (l *list) names(c *catalogue) []string {
+	var all []string
+	switch l.id.kind {
+	case listRoot:
+		return []string{nameReadme, nameLatest, nameSnapshots}
+	case listLatest, listSnapshots:
+		for _, s := range c.sources {
+			all = append(all, s.name)
+		}
+	case listSource:
+		if s := c.byID[l.id.source]; s != nil {
+			for _, snap := range s.snapshots {
+				all = append(all, snap.name)
+			}
+		}
+	}
+	return all
+}
+
+// child makes the node of a name, or returns nil if there is none.
+func (l *list) child(c *catalogue, name string) (m member, id number, mode uint32) {
+	switch l.id.kind {
+	case listRoot:
+		switch name {
+		case nameReadme:
+			return &note{v: l.v, no: l.v.hash.list(listRoot, name), text: []byte(readme)}, l.v.hash.list(listRoot, name), unix.S_IFREG
+		case nameLatest, nameSnapshots:
+			kind := listLatest
+			if name == nameSnapshots {
+				kind = listSnapshots
+			}
+			child := l.v.list(listID{kind: kind})
+			return child, child.no, unix.S_IFDIR
+		}
+	case listLatest:
+		if s := c.byName[name]; s != nil {
+			link := &pointer{v: l.v, source: s.id, target: s.target(), when: s.latest.started}
+			link.no = l.v.hash.latest(s.id, link.target)
+			return link, link.no, unix.S_IFLNK
+		}
+	case listSnapshots:
+		if s := c.byName[name]; s != nil {
+			child := l.v.list(listID{listSource, s.id})
+			return child, child.no, unix.S_IFDIR
+		}
+	case listSource:
+		if s := c.byID[l.id.source]; s != nil && s.byName[name] != nil {
+			d := l.v.snapshotRoot(s.byName[name])
+			return d, d.no, unix.S_IFDIR
+		}
+	}
+	return nil, number{}, 0
+}
+
+// Lookup answers at most listAge later what the repository holds. A name that
+// is not there is not remembered by the kernel.
+func (l *list) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	out.SetEntryTimeout(listAge)
+	m, id, mode := l.child(l.v.catalogue(ctx), name)
+	if m == nil {
+		return nil, syscall.ENOENT
+	}
+	inode, err := l.v.table.adopt(ctx, &l.Inode, id, mode, m)
+	if err != nil {
+		l.v.damage.report(l.v.log, name, err)
+		return nil, errno(err)
+	}
+	switch m := inode.Operations().(type) {
+	case *list:
+		m.stat(m.v.catalogue(ctx), &out.Attr)
+		out.SetAttrTimeout(listAge)
+	case *dir:
+		m.attr.fill(&out.Attr, m.no.ino)
+		out.SetAttrTimeout(forever)
+	case *note:
+		m.stat(&out.Attr)
+		out.SetAttrTimeout(forever)
+	case *pointer:
+		m.stat(&out.Attr)
+		out.SetAttrTimeout(forever)
+	}
+	return inode, 0
+}
+
+func (l *list) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	l.stat(l.v.catalogue(ctx), &out.Attr)
+	out.SetTimeout(listAge)
+	return 0
+}
+
+// stat fills in the attributes of a list, which changes when its newest snapshot was started.
+func (l *list) stat(c *catalogue, out *fuse.Attr) {
+	when := c.newest
+	if l.id.kind == listSource && c.byID[l.id.source] != nil {
+		when = c.byID[l.id.source].latest.started
+	}
+	if when.IsZero() {
+		when = tree.TimeOf(l.v.born)
+	}
+	// One link: the number of subdirectories is not to be concluded from it.
+	a := attr{mode: unix.S_IFDIR | 0o555, uid: l.v.uid, gid: l.v.gid, links: 1, size: blockSize, mtime: when, ctime: when}
+	a.fill(out, l.no.ino)
+	if l.id.kind == listRoot {
+		out.Ino = rootIno
+	}
+}
+
+func (l *list) Getxattr(context.Context, string, []byte) (uint32, syscall.Errno) {
+	return 0, unix.ENODATA
+}
+
+func (l *list) Listxattr(context.Context, []byte) (uint32, syscall.Errno) { return 0, 0 }
+
+func (l *list) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	return l.v.statfs(ctx, out)
+}
+
+// OpendirHandle begins a listing. It is not cached: lists grow.
+func (l *list) OpendirHandle(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return &listHandle{l: l}, 0, mayOpen(flags)
+}
+
+// listHandle is an open list. It shows what there was when it was first read,
+// and is read anew after rewinddir.
+type listHandle struct {
+	l       *list
+	c       *catalogue
+	entries []fuse.DirEntry
+	at      int
+}
+
+var (
+	_ fs.FileReaddirenter = (*listHandle)(nil)
+	_ fs.FileSeekdirer    = (*listHandle)(nil)
+	_ fs.FileFsyncdirer   = (*listHandle)(nil)
+)
+
+func (h *listHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
+	if h.entries == nil {
+		h.c = h.l.v.catalogue(ctx)
+		h.entries = dots(&h.l.Inode)
+		for _, name := range h.l.names(h.c) {
+			m, id, mode := h.l.child(h.c, name)
+			if m != nil {
+				h.entries = append(h.entries, fuse.DirEntry{Name: name, Ino: id.ino, Mode: mode})
+			}
+		}
+	}
+	if h.at >= len(h.entries) {
+		return nil, 0
+	}
+	e := h.entries[h.at]
+	h.at++
+	e.Off = uint64(h.at)
+	return &e, 0
+}
+
+func (h *listHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
+	if off == 0 {
+		h.entries = nil
+	} else if off > uint64(len(h.entries)) {
+		return syscall.EINVAL
+	}
+	h.at = int(off)
+	return 0
+}
+
+func (h *listHandle) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
+
+// dots are the entries that every directory begins with.
+func dots(d *fs.Inode) []fuse.DirEntry {
+	up := d
+	if _, parent := d.Parent(); parent != nil {
+		up = parent
+	}
+	ino := func(n *fs.Inode) uint64 { return max(n.StableAttr().Ino, rootIno) }
+	return []fuse.DirEntry{
+		{Name: ".", Mode: unix.S_IFDIR, Ino: ino(d)},
+		{Name: "..", Mode: unix.S_IFDIR, Ino: ino(up)},
+	}
+}
+
+// statfs shows the view as a full medium: what the newest snapshots of all
+// sources hold together, and nothing free.
+func (v *view) statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	c := v.catalogue(ctx)
+	out.Bsize, out.Frsize, out.NameLen = blockSize, blockSize, 255
+	out.Blocks = (c.bytes + blockSize - 1) / blockSize
+	out.Files = c.files
+	return 0
+}

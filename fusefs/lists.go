@@ -1,0 +1,146 @@
+package fusefs
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// listAge is how old a catalogue may be before it is read again.
+const listAge = time.Second
+
+// lists keeps the catalogue up to date.
+type lists struct {
+	mu      sync.Mutex
+	now     *catalogue
+	read    time.Time     // when now was read, by the view's clock
+	loading chan struct{} // closed when the reading under way has ended; nil if there is none
+	failing bool          // the last reading failed, which was logged
+	told    *catalogue    // what Refresh has last told the kernel of
+	refresh sync.Mutex    // held while Refresh runs
+}
+
+// catalogue returns what the lists show now: read at most listAge ago, unless
+// the repository does not answer, which leaves the last state on show.
+func (v *view) catalogue(request context.Context) *catalogue {
+	l := &v.lists
+	l.mu.Lock()
+	age := v.now().Sub(l.read)
+	if age >= 0 && age < listAge {
+		defer l.mu.Unlock()
+		return l.now
+	}
+	if l.loading == nil {
+		l.loading = make(chan struct{})
+		go v.load(l.loading)
+	}
+	loading := l.loading
+	l.mu.Unlock()
+
+	timer := time.NewTimer(listAge)
+	defer timer.Stop()
+	select {
+	case <-loading:
+	case <-timer.C:
+	case <-request.Done():
+	case <-v.life.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now
+}
+
+// load reads the catalogue and closes done.
+func (v *view) load(done chan struct{}) {
+	next, err := v.readCatalogue(v.life)
+	l := &v.lists
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.now, l.failing = next, false
+	} else if !l.failing && v.life.Err() == nil {
+		l.failing = true
+		v.log.Error("the mounted view cannot list snapshots and shows the last list it has", "error", err)
+	}
+	l.read = v.now()
+	l.loading = nil
+	close(done)
+}
+
+func (v *view) readCatalogue(ctx context.Context) (*catalogue, error) {
+	all, damaged, err := v.repo.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range damaged {
+		v.damage.report(v.log, "", err)
+	}
+	v.lists.mu.Lock()
+	now := v.lists.now
+	v.lists.mu.Unlock()
+	if now != nil && now.has(all) {
+		return now, nil
+	}
+	return newCatalogue(all), nil
+}
+
+// reload reads the catalogue even if it is young, and waits for it.
+func (v *view) reload() *catalogue {
+	l := &v.lists
+	timer := time.NewTimer(v.patience)
+	defer timer.Stop()
+	// A reading that is under way may have listed too early.
+	for range 2 {
+		l.mu.Lock()
+		mine := l.loading == nil
+		if mine {
+			l.loading = make(chan struct{})
+			go v.load(l.loading)
+		}
+		loading := l.loading
+		l.mu.Unlock()
+		select {
+		case <-loading:
+		case <-timer.C:
+			mine = true
+		case <-v.life.Done():
+			mine = true
+		}
+		if mine {
+			break
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now
+}
+
+// change is a name in a list that means something else than before.
+type change struct {
+	list listID
+	name string
+}
+
+// changes lists the names that differ between two catalogues.
+func changes(was, is *catalogue) []change {
+	var all []change
+	compare := func(a, b *catalogue) {
+		for _, s := range a.sources {
+			other := b.byID[s.id]
+			if other == nil || other.name != s.name {
+				all = append(all, change{listID{kind: listSnapshots}, s.name})
+			}
+			if other == nil || other.target() != s.target() {
+				all = append(all, change{listID{kind: listLatest}, s.name})
+			}
+			for _, snap := range s.snapshots {
+				if other == nil || other.byName[snap.name] == nil || other.byName[snap.name].id != snap.id {
+					all = append(all, change{listID{listSource, s.id}, snap.name})
+				}
+			}
+		}
+	}
+	compare(was, is)
+	compare(is, was)
+	return all
+}

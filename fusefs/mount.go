@@ -1,0 +1,235 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// Options says what to mount where. Repository and Dir are required.
+type Options struct {
+	// Repository is what is shown. It stays open until the view is unmounted.
+	Repository repository
+	// Dir is the mount point. It is made if it is missing, and then removed
+	// again when the view is unmounted.
+	Dir string
+	// AllowOther lets other users in, as far as the permissions of the captured
+	// files go. For ordinary users it takes user_allow_other in /etc/fuse.conf.
+	AllowOther bool
+	// NoExec forbids running programs from the view.
+	NoExec bool
+	// Prefetch is how many bytes sequential readers together may be ahead; 0
+	// means 16 MiB. It should be well below the store's cache.
+	Prefetch int64
+	// Patience bounds the time of every operation; 0 means 25 s.
+	Patience time.Duration
+	// Log is told of damage and of what else an operator must know; nil means
+	// nothing.
+	Log *slog.Logger
+	// Now is the clock; nil means the real one.
+	Now func() time.Time
+}
+
+const defaultPatience = 25 * time.Second
+
+func (o Options) withDefaults() Options {
+	if o.Prefetch == 0 {
+		o.Prefetch = defaultAhead
+	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Mounted is a view that is mounted.
+type Mounted struct {
+	dir    string // as the kernel names it
+	made   bool   // the directory is ours to remove
+	v      *view
+	root   *list
+	server *fuse.Server
+	gone   chan struct{} // closed when the kernel has let go of the view
+
+	unmounting sync.Mutex
+}
+
+// Mount shows the repository at o.Dir. It heals the mount point first, as Heal
+// does. ctx bounds the mounting alone; the view lasts until Unmount, or until
+// somebody else unmounts it.
+func Mount(ctx context.Context, o Options) (*Mounted, error) {
+	o = o.withDefaults()
+	if err := available(); err != nil {
+		return nil, err
+	}
+	healed, err := Heal(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if healed {
+		o.Log.Info("took away the mount that a killed process had left", "dir", o.Dir)
+	}
+	v := newView(ctx, o)
+	first, err := v.readCatalogue(ctx)
+	if err != nil {
+		v.end()
+		return nil, fmt.Errorf("mounting: %w", err)
+	}
+	v.lists.now, v.lists.told, v.lists.read = first, first, v.now()
+
+	made, err := makeDir(o.Dir)
+	if err != nil {
+		v.end()
+		return nil, fmt.Errorf("mounting: %w", err)
+	}
+	m := &Mounted{made: made, v: v, root: v.list(listID{kind: listRoot}), gone: make(chan struct{})}
+	if m.dir, err = resolve(o.Dir); err == nil {
+		err = m.serve(o)
+	}
+	if err != nil {
+		v.end()
+		m.removeDir()
+		return nil, fmt.Errorf("mounting at %s: %w", o.Dir, err)
+	}
+	return m, nil
+}
+
+func newView(ctx context.Context, o Options) *view {
+	v := &view{
+		repo: o.Repository, log: o.Log, now: o.Now, hash: realHash, table: newTable(), runs: newRuns(),
+		ahead: &ahead{limit: o.Prefetch}, born: o.Now(), patience: o.Patience, acls: true,
+		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()),
+	}
+	v.life, v.end = context.WithCancel(context.WithoutCancel(ctx))
+	return v
+}
+
+// serve mounts and starts answering.
+func (m *Mounted) serve(o Options) error {
+	negative := forever
+	options := &fs.Options{
+		NegativeTimeout: &negative,
+		NullPermissions: true,
+		RootStableAttr:  &fs.StableAttr{Ino: rootIno, Gen: 1},
+		Logger:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+	raw := fs.NewNodeFS(m.root, options)
+	server, err := attach(raw, m.dir, o)
+	if err != nil {
+		return err
+	}
+	m.server = server
+	if settings := server.KernelSettings(); settings.Flags64()&fuse.CAP_POSIX_ACL == 0 {
+		m.v.acls = false // nothing was looked up yet
+	}
+	go func() {
+		server.Serve()
+		m.v.end()
+		close(m.gone)
+	}()
+	if err := server.WaitMount(); err != nil {
+		return errors.Join(err, detach(m.dir, true))
+	}
+	return nil
+}
+
+// attach mounts: root by itself, anybody else, or root where that is not
+// allowed, by fusermount.
+func attach(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error) {
+	mount := fuse.MountOptions{
+		AllowOther:               o.AllowOther,
+		FsName:                   fsName,
+		Name:                     fsName,
+		Options:                  []string{"default_permissions"},
+		MaxBackground:            64,
+		MaxWrite:                 1 << 20, // bounds reads as well
+		MaxInflightRequestBytes:  32 << 20,
+		EnableSymlinkCaching:     true,
+		ExplicitDataCacheControl: true,
+		EnableAcl:                true,
+		DisableSplice:            true,
+		Logger:                   slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	flags := uintptr(unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV)
+	if o.NoExec {
+		flags |= unix.MS_NOEXEC
+	}
+	var direct error
+	if os.Geteuid() == 0 {
+		m := mount
+		m.DirectMountStrict, m.DirectMountFlags = true, flags
+		server, err := fuse.NewServer(raw, dir, &m)
+		if err == nil {
+			return server, nil
+		}
+		direct = err
+	}
+	if _, err := fusermount(); err != nil {
+		if direct == nil || errors.Is(direct, unix.ENODEV) || errors.Is(direct, unix.ENXIO) {
+			return nil, err
+		}
+		return nil, direct
+	}
+	mount.Options = append(mount.Options, "ro", "nosuid", "nodev")
+	if o.NoExec {
+		mount.Options = append(mount.Options, "noexec")
+	}
+	server, err := fuse.NewServer(raw, dir, &mount)
+	return server, errors.Join(err, direct)
+}
+
+// makeDir makes the mount point and reports whether it was missing.
+func makeDir(dir string) (made bool, err error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return false, err
+	}
+	err = os.Mkdir(dir, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (m *Mounted) removeDir() {
+	if m.made {
+		// Somebody may have put something there meanwhile; then it stays.
+		_ = os.Remove(m.dir)
+	}
+}
+
+// Wait returns when the view is no longer mounted, whoever unmounted it.
+func (m *Mounted) Wait() { <-m.gone }
+
+// Refresh shows what the repository holds now, at once: names that the kernel
+// may have kept are taken from it. It returns when that is done.
+func (m *Mounted) Refresh() {
+	l := &m.v.lists
+	l.refresh.Lock()
+	defer l.refresh.Unlock()
+	is := m.v.reload()
+	for _, c := range changes(l.told, is) {
+		m.v.table.mu.Lock()
+		node := m.v.table.live[m.v.list(c.list).no]
+		m.v.table.mu.Unlock()
+		if node != nil {
+			// An error means that the kernel knew nothing of it.
+			_ = node.EmbeddedInode().NotifyEntry(c.name)
+		}
+	}
+	l.told = is
+}

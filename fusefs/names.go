@@ -1,0 +1,79 @@
+package fusefs
+
+import (
+	"encoding/hex"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"keepsake/store"
+)
+
+// timeLayout names snapshots: sortable, and without characters that Windows
+// does not allow.
+const timeLayout = "2006-01-02T15-04-05-0700"
+
+// maxLabel bounds a label as a path component, in bytes; a suffix must fit
+// behind it within the 255 bytes that a name may have.
+const maxLabel = 200
+
+// safeLabel turns a label into something that may be a path component on any
+// system that the mount may be exported to. Different labels may become equal.
+func safeLabel(label string) string {
+	var b strings.Builder
+	for _, r := range label {
+		switch {
+		case r == utf8.RuneError, !unicode.IsPrint(r), strings.ContainsRune(`/\:*?"<>|`, r):
+			r = '_'
+		}
+		if b.Len()+utf8.RuneLen(r) > maxLabel {
+			break
+		}
+		b.WriteRune(r)
+	}
+	name := strings.Trim(b.String(), " ")
+	// Windows drops dots at the end, and "." and ".." are no names at all.
+	if t := strings.TrimRight(name, "."); t != name {
+		name = t + strings.Repeat("_", len(name)-len(t))
+	}
+	if name == "" {
+		return "source"
+	}
+	return name
+}
+
+// fold maps names to one that differ at most in case.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		// The smallest of all runes that count as the same letter.
+		for least := r; ; {
+			if r = unicode.SimpleFold(r); r == least {
+				return least
+			} else if r < least {
+				least = r
+			}
+		}
+	}, name)
+}
+
+// names gives out path components that are distinct even where case does not count.
+type names struct{ taken map[string]bool }
+
+func newNames() names { return names{map[string]bool{}} }
+
+// give returns name, or if it is taken name with as many digits of the id
+// behind it as it needs.
+func (n names) give(name string, id []byte) string {
+	digits := hex.EncodeToString(id)
+	free := name
+	for length := 8; n.taken[fold(free)] && length <= len(digits); length += 8 {
+		free = name + "-" + digits[:length]
+	}
+	n.taken[fold(free)] = true
+	return free
+}
+
+// snapshotName is the name of a snapshot that was the only one started in its second.
+func snapshotName(s *store.Snapshot) string {
+	return s.Started.Time().In(s.Zone()).Format(timeLayout)
+}

@@ -1,0 +1,98 @@
+package fusefs
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"keepsake/store"
+	"keepsake/store/tree"
+)
+
+// repository is what the view reads; *store.Repository is one.
+type repository interface {
+	// Snapshots returns all snapshots, oldest first, and those that cannot be read as damage.
+	Snapshots(ctx context.Context) ([]store.Snapshot, []error, error)
+	Entries(ctx context.Context, dir *tree.Node) iter.Seq2[*tree.Node, error]
+	Lookup(ctx context.Context, dir *tree.Node, name []byte) (*tree.Node, error)
+	OpenFile(n *tree.Node) (*store.File, error)
+	Xattrs(ctx context.Context, n *tree.Node) ([]tree.Xattr, error)
+}
+
+var _ repository = (*store.Repository)(nil)
+
+// view is what all nodes of one mount share.
+type view struct {
+	repo  repository
+	log   *slog.Logger
+	now   func() time.Time
+	hash  hash
+	table *table
+	runs  *runs
+	ahead *ahead
+
+	born     time.Time // when it was mounted
+	patience time.Duration
+	acls     bool // the kernel enforces them
+	uid, gid uint32
+
+	// life ends when the view is unmounted. What is read for the kernel runs
+	// under it and not under the request, whose memory go-fuse uses again.
+	life    context.Context
+	end     context.CancelFunc
+	lists   lists
+	damage  damage
+	buffers sync.Pool
+}
+
+// interruptGrace is how long an interrupted operation goes on, since nearly
+// all end in less: programs take an EINTR on a file badly, and Go's runtime
+// interrupts threads all the time.
+const interruptGrace = time.Second
+
+// within runs one operation of the repository on behalf of a request and
+// returns when it ends, when patience is over, when the request was
+// interrupted a while ago, or when the view is unmounted. An operation that is
+// abandoned goes on, and what it returns is dropped.
+func within[T any](v *view, request context.Context, op func(ctx context.Context) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	if v.life.Err() != nil {
+		return none, errUnmounted
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				v.log.Error("a bug in keepsake made an operation of the mounted view fail", "panic", p, "stack", string(debug.Stack()))
+				r.err = fmt.Errorf("fusefs: panic: %v", p)
+			}
+			done <- r
+		}()
+		r.value, r.err = op(v.life)
+	}()
+	timer := time.NewTimer(v.patience)
+	defer timer.Stop()
+	interrupt, late := request.Done(), errTooSlow
+	for {
+		select {
+		case r := <-done:
+			return r.value, r.err
+		case <-interrupt:
+			interrupt, late = nil, errInterrupted
+			timer.Reset(min(interruptGrace, v.patience))
+		case <-timer.C:
+			return none, late
+		case <-v.life.Done():
+			return none, errUnmounted
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"keepsake/crypto"
+	"keepsake/store/pack"
+)
+
+// CheckOptions says what a check looks at. The zero value checks the structure
+// of everything.
+type CheckOptions struct {
+	// Snapshot restricts the check to one snapshot and what it needs.
+	Snapshot *SnapshotID
+	// ReadData reads every byte of the packs and opens every chunk. Without it
+	// only metadata is read, and packs that were found damaged before.
+	ReadData bool
+	// Subset restricts ReadData to a part of the packs.
+	Subset Subset
+	// Progress is counted while the check runs; nil if nobody looks.
+	Progress *CheckProgress
+	// Report is told of each problem, one at a time.
+	Report func(Problem)
+}
+
+// CheckProgress counts what a check or scrub has done, and what there is to do,
+// as far as that is known.
+type CheckProgress struct {
+	Packs, PacksTotal         atomic.Int64
+	Bytes, BytesTotal         atomic.Int64 // of packs that are read whole
+	Snapshots, SnapshotsTotal atomic.Int64
+}
+
+// CheckResult sums a check up.
+type CheckResult struct {
+	Snapshots    int   // whose trees were walked
+	Packs        int   // whose tables were read
+	PacksRead    int   // of them, whole
+	BytesRead    int64 // of them
+	Problems     int   // Mended ones included
+	Mended       int
+	Healed       int      // packs that were marked damaged and are whole again
+	Unreferenced int      // packs that no snapshot needs; 0 if only one was checked
+	Foreign      []string // files that are not keepsake's, at most maxForeign
+	ForeignCount int
+}
+
+// Sound reports whether nothing is left to do.
+func (r CheckResult) Sound() bool { return r.Problems == r.Mended }
+
+const maxForeign = 1000
+
+func (r *CheckResult) foreign(name string) {
+	if r.ForeignCount++; len(r.Foreign) < maxForeign {
+		r.Foreign = append(r.Foreign, name)
+	}
+}
+
+// Check looks for everything that could keep a snapshot from being restored:
+// it opens each object, compares index and packs both ways, and follows every
+// reference of every snapshot. It may run beside backups.
+//
+// What it finds is told to Report; the error is for checks that could not be
+// carried out. Damaged packs are marked in the index, so that the next backup
+// stores their chunks anew; packs that turn out whole lose the mark, and wrong
+// places in the index are corrected.
+//
+// Memory grows with the number of packs and of distinct tree pages, some 40
+// bytes each, and with the damage: some 80 bytes a chunk up to a bound, and 300
+// a pack.
+func (r *Repository) Check(ctx context.Context, o CheckOptions) (CheckResult, error) {
+	if err := o.Subset.validate(); err != nil {
+		return CheckResult{}, err
+	}
+	if o.Progress == nil {
+		o.Progress = &CheckProgress{}
+	}
+	c := &check{r: r, o: o, faults: map[pack.ID]*fault{}}
+	err := c.run(ctx)
+	return c.result, err
+}
+
+// check is one Check under way.
+type check struct {
+	r *Repository
+	o CheckOptions
+
+	mu      sync.Mutex // guards the fields below while packs are read
+	result  CheckResult
+	faults  map[pack.ID]*fault
+	bad     int  // chunks in faults
+	shaken  bool // something is wrong with packs, snapshots or their references
+	here    uint64
+	twinned []twin
+	wrong   int // places that the index had wrong
+	indexAt error
+
+	lost  *fault // chunks that are in no pack
+	trees *fault // trees that contradict themselves
+	// unsettled says that a snapshot relies on a pack that is condemned or marked.
+	unsettled bool
+	used      map[pack.ID]struct{} // packs that some reference leads to
+}
+
+func (c *check) run(ctx context.Context) error {
+	condemned := c.r.condemnedCount()
+	if err := c.keys(ctx); err != nil {
+		return fmt.Errorf("checking configuration and keys: %w", err)
+	}
+	snapshots, err := c.snapshots(ctx)
+	if err != nil {
+		return fmt.Errorf("checking snapshots: %w", err)
+	}
+	if err := c.packs(ctx, snapshots); err != nil {
+		return fmt.Errorf("checking packs: %w", err)
+	}
+	if err := c.settlePacks(ctx); err != nil {
+		return fmt.Errorf("checking packs: %w", err)
+	}
+	doubts := c.r.index.Doubts()
+	if err := c.trees_(ctx, snapshots); err != nil {
+		return fmt.Errorf("checking trees: %w", err)
+	}
+	c.conclude()
+	if c.o.Snapshot == nil && !c.shaken && !c.unsettled && c.r.condemnedCount() == condemned {
+		return c.r.index.ClearDoubt(doubts)
+	}
+	return nil
+}
