@@ -135,14 +135,33 @@ func (r *Repository) rebuild(ctx context.Context) error {
 	if _, err := r.index.Clean(); !errors.Is(err, index.ErrDamaged) {
 		return err // somebody else has done it
 	}
+	return r.replaceIndex(ctx, "could not be read any more")
+}
+
+// renew makes a new index in place of one that says what no pack confirms.
+func (r *Repository) renew(ctx context.Context) error {
+	r.mending.Lock()
+	defer r.mending.Unlock()
+	return r.replaceIndex(ctx, "was wrong")
+}
+
+func (r *Repository) replaceIndex(ctx context.Context, why string) error {
 	aside, err := r.index.Reset()
 	if err != nil {
 		return fmt.Errorf("replacing the damaged index: %w", err)
 	}
-	clear(r.condemned)
-	r.options.Notice(fmt.Sprintf("the index could not be read any more and is rebuilt; the old one is kept as %s", aside))
-	_, err = r.takeAll(ctx)
-	return err
+	r.options.Notice(fmt.Sprintf("the index %s and is rebuilt; the old one is kept as %s", why, aside))
+	if _, err := r.takeAll(ctx); err != nil {
+		return err
+	}
+	applied := r.condemned
+	r.condemned = map[[32]byte]bool{}
+	if _, err := r.look(ctx); err != nil {
+		return err
+	}
+	// What a Writer under way has not taken into account is still new to it.
+	r.condemned = applied
+	return nil
 }
 
 // filled counts what an index was filled from.

@@ -67,15 +67,24 @@ func (r *Repository) readCatalog(ctx context.Context, name string, id [32]byte) 
 	if err != nil {
 		return nil, err
 	}
-	c, err := tree.ParseCatalog(plain)
+	tables, err := parseTables(plain)
 	if err != nil {
 		return nil, &DamageError{Object: name, Err: err}
+	}
+	return tables, nil
+}
+
+// parseTables reads the plaintext of a catalog.
+func parseTables(plain []byte) ([]index.Table, error) {
+	c, err := tree.ParseCatalog(plain)
+	if err != nil {
+		return nil, err
 	}
 	tables := make([]index.Table, 0, len(c.Packs))
 	for _, p := range c.Packs {
 		entries, err := pack.ParseEntries(p.Entries)
 		if err != nil {
-			return nil, &DamageError{Object: name, Err: err}
+			return nil, fmt.Errorf("table of pack %x: %w", p.ID, err)
 		}
 		tables = append(tables, index.Table{
 			Pack: index.Pack{

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"keepsake/crypto"
+	"keepsake/store/index"
 	"keepsake/store/pack"
 )
 
@@ -78,7 +78,8 @@ func (r *Repository) Check(ctx context.Context, o CheckOptions) (CheckResult, er
 	if o.Progress == nil {
 		o.Progress = &CheckProgress{}
 	}
-	c := &check{r: r, o: o, faults: map[pack.ID]*fault{}}
+	c := &check{r: r, o: o}
+	c.prepare()
 	err := c.run(ctx)
 	return c.result, err
 }
@@ -88,25 +89,33 @@ type check struct {
 	r *Repository
 	o CheckOptions
 
-	mu      sync.Mutex // guards the fields below while packs are read
-	result  CheckResult
-	faults  map[pack.ID]*fault
-	bad     int  // chunks in faults
-	shaken  bool // something is wrong with packs, snapshots or their references
-	here    uint64
-	twinned []twin
-	wrong   int // places that the index had wrong
-	indexAt error
+	mu       sync.Mutex // guards the fields below while packs are read
+	result   CheckResult
+	faults   map[pack.ID]*fault
+	bad      int          // damaged chunks in faults
+	here     uint64       // chunks that the index has where a table has them
+	twinned  []index.Pack // with chunks that the index has in another pack
+	wrong    int          // chunks that the index had at wrong places
+	wrongErr error
 
-	lost  *fault // chunks that are in no pack
-	trees *fault // trees that contradict themselves
-	// unsettled says that a snapshot relies on a pack that is condemned or marked.
-	unsettled bool
-	used      map[pack.ID]struct{} // packs that some reference leads to
+	lost  *fault               // chunks that are in no pack
+	trees *fault               // trees that contradict themselves
+	used  map[pack.ID]struct{} // packs that some reference leads to
+	// shaken says that a snapshot cannot be restored whole or a chain is
+	// broken; unsettled that one relies on a pack that is condemned or marked.
+	shaken, unsettled bool
 }
 
+func (c *check) prepare() {
+	c.faults, c.used = map[pack.ID]*fault{}, map[pack.ID]struct{}{}
+	c.lost = &fault{problem: Problem{Kind: MissingChunk}}
+	c.trees = &fault{problem: Problem{Kind: BrokenTree}}
+}
+
+// run goes from what everything hangs on to what hangs on it. Snapshots are
+// listed before packs, so that a backup under way has published every pack
+// that a listed snapshot needs.
 func (c *check) run(ctx context.Context) error {
-	condemned := c.r.condemnedCount()
 	if err := c.keys(ctx); err != nil {
 		return fmt.Errorf("checking configuration and keys: %w", err)
 	}
@@ -114,19 +123,45 @@ func (c *check) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("checking snapshots: %w", err)
 	}
-	if err := c.packs(ctx, snapshots); err != nil {
+	var needed map[pack.ID]struct{}
+	if c.o.Snapshot != nil {
+		if needed, err = c.need(ctx, snapshots); err != nil {
+			return fmt.Errorf("finding the packs of the snapshot: %w", err)
+		}
+	}
+	changes := c.r.index.Changes()
+	if err := c.packs(ctx, needed); err != nil {
 		return fmt.Errorf("checking packs: %w", err)
 	}
-	if err := c.settlePacks(ctx); err != nil {
+	if err := c.settlePacks(ctx, changes); err != nil {
 		return fmt.Errorf("checking packs: %w", err)
 	}
 	doubts := c.r.index.Doubts()
-	if err := c.trees_(ctx, snapshots); err != nil {
+	if err := c.walk(ctx, snapshots); err != nil {
 		return fmt.Errorf("checking trees: %w", err)
 	}
-	c.conclude()
-	if c.o.Snapshot == nil && !c.shaken && !c.unsettled && c.r.condemnedCount() == condemned {
+	if err := c.conclude(); err != nil {
+		return err
+	}
+	if c.o.Snapshot == nil && !c.shaken && !c.unsettled {
 		return c.r.index.ClearDoubt(doubts)
 	}
 	return nil
+}
+
+// report hands a problem out, one at a time.
+func (c *check) report(p Problem) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reportLocked(p)
+}
+
+func (c *check) reportLocked(p Problem) {
+	c.result.Problems++
+	if p.Mended {
+		c.result.Mended++
+	}
+	if c.o.Report != nil {
+		c.o.Report(p)
+	}
 }

@@ -4,42 +4,58 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"keepsake/store/object"
 	"keepsake/store/tree"
 )
 
-// link is what a chain says of one of its numbers.
-type link struct {
-	id       SnapshotID
-	previous *[32]byte
-}
-
 // chains holds what manifests, ledger and other chains say of each chain.
 type chains struct {
-	links map[chainID]map[uint64][]link // manifests that are there
+	links map[chainID]map[uint64][]SnapshotID // manifests that are there
 	// gone are numbers that the ledger explains, with the ids they had.
 	gone map[chainID]map[uint64][]SnapshotID
-	// seen are ids that some manifest names as the holder of a number.
-	seen    map[chainID]map[uint64]SnapshotID
-	damaged map[SnapshotID]bool // manifests that are there and cannot be read
+	// seen are ids that other manifests name as the holders of a number.
+	seen    map[chainID]map[uint64][]SnapshotID
+	damaged map[SnapshotID]bool // manifests that are there and cannot be read; true if one in seen
 }
 
 func (c *chains) see(chain chainID, number uint64, id SnapshotID) {
 	if c.seen[chain] == nil {
-		c.seen[chain] = map[uint64]SnapshotID{}
+		c.seen[chain] = map[uint64][]SnapshotID{}
 	}
-	c.seen[chain][number] = id
+	if !slices.Contains(c.seen[chain][number], id) {
+		c.seen[chain][number] = append(c.seen[chain][number], id)
+	}
+}
+
+// nameless reports whether a manifest that cannot be read may have any number.
+func (c *chains) nameless() bool {
+	for _, seen := range c.seen {
+		for _, ids := range seen {
+			for _, id := range ids {
+				if _, ok := c.damaged[id]; ok {
+					c.damaged[id] = true
+				}
+			}
+		}
+	}
+	for _, named := range c.damaged {
+		if !named {
+			return true
+		}
+	}
+	return false
 }
 
 // snapshots reads all manifests past every cache, checks the chains and the
 // other sealed objects, and returns the snapshots to walk, oldest first.
 func (c *check) snapshots(ctx context.Context) ([]Snapshot, error) {
 	ch := &chains{
-		links:   map[chainID]map[uint64][]link{},
+		links:   map[chainID]map[uint64][]SnapshotID{},
 		gone:    map[chainID]map[uint64][]SnapshotID{},
-		seen:    map[chainID]map[uint64]SnapshotID{},
+		seen:    map[chainID]map[uint64][]SnapshotID{},
 		damaged: map[SnapshotID]bool{},
 	}
 	var wanted []Snapshot
@@ -50,9 +66,9 @@ func (c *check) snapshots(ctx context.Context) ([]Snapshot, error) {
 		}
 		chain := chainID{m.Source, m.Writer}
 		if ch.links[chain] == nil {
-			ch.links[chain] = map[uint64][]link{}
+			ch.links[chain] = map[uint64][]SnapshotID{}
 		}
-		ch.links[chain][m.Number] = append(ch.links[chain][m.Number], link{id, m.Previous})
+		ch.links[chain][m.Number] = append(ch.links[chain][m.Number], id)
 		if m.Previous != nil {
 			ch.see(chain, m.Number-1, *m.Previous)
 		}
@@ -64,7 +80,7 @@ func (c *check) snapshots(ctx context.Context) ([]Snapshot, error) {
 			wanted = append(wanted, Snapshot{id, *m})
 		}
 		return nil
-	}, func(id [32]byte) { ch.damaged[id] = true })
+	}, func(id [32]byte) { ch.damaged[id] = false })
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +89,7 @@ func (c *check) snapshots(ctx context.Context) ([]Snapshot, error) {
 	})
 	c.o.Progress.SnapshotsTotal.Store(int64(len(wanted)))
 	if c.o.Snapshot != nil {
-		if len(wanted) == 0 && !ch.damaged[*c.o.Snapshot] {
+		if _, damaged := ch.damaged[*c.o.Snapshot]; len(wanted) == 0 && !damaged {
 			return nil, fmt.Errorf("%w: %v", ErrNoSnapshot, *c.o.Snapshot)
 		}
 		return wanted, nil
@@ -133,26 +149,51 @@ func (c *check) sealed(ctx context.Context, kind object.Kind, prefix string, use
 		if c.o.Snapshot != nil && *c.o.Snapshot != id {
 			return nil
 		}
-		plain, err := c.r.openSealed(ctx, kind, name, id)
-		if err == nil {
-			err = use(id, plain)
-		}
+		err := c.openAs(ctx, kind, name, id, use)
 		if err == nil || fatal(err) {
 			return err
 		}
 		if damaged != nil {
 			damaged(id)
 		}
-		p := Problem{Object: name, Kind: damageKind(recordDamage(kind), cause(err)), Err: cause(err), Remedy: remedySealed(kind)}
+		p := Problem{Object: name, Kind: damageKind(recordDamage(kind), err), Err: err, Remedy: remedySealed(kind)}
 		switch p.Kind {
 		case NewerFormat:
 			p.Remedy = remedyNewer
 		case Misplaced:
-			p.Kind = recordDamage(kind) // rot changes the hash as well
+			p.Remedy = remedyName
 		}
+		c.shaken = c.shaken || kind == object.Snapshot
 		c.report(p)
 		return nil
 	})
+}
+
+func (c *check) openAs(ctx context.Context, kind object.Kind, name string, id [32]byte, use func(id [32]byte, plain []byte) error) error {
+	b, err := readObject(ctx, c.r.objects, name)
+	if err != nil {
+		return err
+	}
+	if err := checkNamed(b, kind, id); err != nil {
+		return err
+	}
+	plain, err := object.Open(c.r.keys, kind, b)
+	if err != nil {
+		return err
+	}
+	return use(id, plain)
+}
+
+// checkNamed checks, without a key, an object that is named by its own hash.
+// One that is intact and not the one of that name is errName.
+func checkNamed(b []byte, kind object.Kind, id [32]byte) error {
+	if err := object.CheckFrame(b, kind); err != nil {
+		return err
+	}
+	if object.ID(b) != id {
+		return errName
+	}
+	return nil
 }
 
 func recordDamage(kind object.Kind) ProblemKind {
@@ -163,37 +204,31 @@ func recordDamage(kind object.Kind) ProblemKind {
 }
 
 // chains checks that numbers run from 1 without gap or duplicate, as far as
-// anything in the repository knows of them, and that each manifest follows from
-// the one before it.
+// anything in the repository knows of them, and that each manifest is the one
+// that its successor follows.
 func (c *check) chains(ch *chains) {
-	all := map[chainID]uint64{} // chain → highest number that anything knows
-	for chain, links := range ch.links {
-		for n := range links {
-			all[chain] = max(all[chain], n)
-		}
+	nameless := ch.nameless()
+	for chain := range ch.links {
+		c.chain(ch, chain, nameless)
 	}
-	for chain, seen := range ch.seen {
-		for n := range seen {
-			all[chain] = max(all[chain], n)
+	for chain := range ch.seen {
+		if ch.links[chain] == nil {
+			c.chain(ch, chain, nameless)
 		}
-	}
-	for chain, last := range all {
-		c.chain(ch, chain, last)
 	}
 }
 
-func (c *check) chain(ch *chains, chain chainID, last uint64) {
-	links, gone := ch.links[chain], ch.gone[chain]
-	name := fmt.Sprintf("the chain of source %.8x, writer %.8x", fmt.Sprintf("%x", chain.source), fmt.Sprintf("%x", chain.writer))
-	// Numbers are counted in steps of what is known, since a hostile manifest
-	// may claim any.
-	known := numbers(links, gone, ch.seen[chain])
+func (c *check) chain(ch *chains, chain chainID, nameless bool) {
+	name := fmt.Sprintf("the chain of source %x, writer %x", chain.source[:4], chain.writer[:4])
+	// What lies between the numbers that something knows of is counted in one
+	// step, since a hostile manifest may claim any number.
+	set := map[uint64]bool{}
+	for _, n := range slices.Concat(slices.Collect(maps.Keys(ch.links[chain])), slices.Collect(maps.Keys(ch.gone[chain])), slices.Collect(maps.Keys(ch.seen[chain]))) {
+		set[n] = true
+	}
 	next := uint64(1)
-	for _, n := range known {
-		if n > last {
-			break
-		}
-		if n > next {
+	for _, n := range slices.Sorted(maps.Keys(set)) {
+		if n > next && !nameless {
 			c.broken(SnapshotID{}, fmt.Errorf("%s lacks %s", name, span(next, n-1)))
 		}
 		next = n + 1
@@ -203,41 +238,23 @@ func (c *check) chain(ch *chains, chain chainID, last uint64) {
 
 // number checks one number of a chain that something knows of.
 func (c *check) number(ch *chains, chain chainID, n uint64, name string) {
-	here, gone := ch.links[chain][n], ch.gone[chain][n]
-	id, named := ch.seen[chain][n]
-	switch {
-	case len(here) == 0 && len(gone) == 0 && !ch.damaged[id]:
-		c.broken(id, fmt.Errorf("%s lacks number %d", name, n))
-	case len(here) > 1+len(gone):
-		c.broken(here[1].id, fmt.Errorf("%s has %d snapshots with number %d", name, len(here), n))
-	case named && len(here) > 0 && !slices.ContainsFunc(here, func(l link) bool { return l.id == id }) && !slices.Contains(gone, id):
-		c.broken(here[0].id, fmt.Errorf("%s has another snapshot as number %d than a later one follows: %s instead of %s", name, n, here[0].id.Short(), id.Short()))
+	here, gone, seen := ch.links[chain][n], ch.gone[chain][n], ch.seen[chain][n]
+	if len(here) > 1+len(gone) {
+		c.broken(here[1], fmt.Errorf("%s has %d snapshots with number %d", name, len(here), n))
+		return
 	}
-	for _, l := range here {
-		if (l.previous == nil) != (n == 1) {
-			c.broken(l.id, fmt.Errorf("%s has a snapshot %d without its predecessor", name, n))
+	for _, id := range seen {
+		_, damaged := ch.damaged[id]
+		switch {
+		case damaged || slices.Contains(here, id) || slices.Contains(gone, id):
+		case len(here) > 0:
+			c.broken(here[0], fmt.Errorf("%s has %s as number %d, and other snapshots know %s as that", name, here[0].Short(), n, id.Short()))
+			return
+		default:
+			c.broken(id, fmt.Errorf("%s lacks number %d", name, n))
+			return
 		}
 	}
-}
-
-// numbers returns all numbers that anything knows of, ascending.
-func numbers(links map[uint64][]link, gone map[uint64][]SnapshotID, seen map[uint64]SnapshotID) []uint64 {
-	set := map[uint64]bool{}
-	for n := range links {
-		set[n] = true
-	}
-	for n := range gone {
-		set[n] = true
-	}
-	for n := range seen {
-		set[n] = true
-	}
-	all := make([]uint64, 0, len(set))
-	for n := range set {
-		all = append(all, n)
-	}
-	slices.Sort(all)
-	return all
 }
 
 func span(from, to uint64) string {
@@ -248,6 +265,7 @@ func span(from, to uint64) string {
 }
 
 func (c *check) broken(id SnapshotID, err error) {
+	c.shaken = true
 	p := Problem{Object: prefixSnapshots, Kind: BrokenChain, Err: err,
 		Remedy: "Snapshots were removed or replaced without a record in the ledger, or an older copy of the repository was put back. Look for the missing objects in another copy of the repository."}
 	if id != (SnapshotID{}) {

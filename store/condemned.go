@@ -22,6 +22,10 @@ func (r *Repository) applyCondemned(ctx context.Context) error {
 func (r *Repository) lookAgain(ctx context.Context) (condemning int, err error) {
 	r.mending.Lock()
 	defer r.mending.Unlock()
+	return r.look(ctx)
+}
+
+func (r *Repository) look(ctx context.Context) (condemning int, err error) {
 	// Closing records are applied last, since a list has no order and what they
 	// spare was condemned before.
 	var closing []*tree.Condemned

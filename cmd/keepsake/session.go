@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"keepsake/daemon"
@@ -149,6 +150,8 @@ func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) 
 		return nil, err
 	}
 	s.repo = r
+	// Argon2id has left 64 MiB of garbage, if a password opened the repository.
+	debug.FreeOSMemory()
 	if r.State().Fresh() && r.State().SetAside() == "" {
 		all, _, err := r.Snapshots(ctx)
 		if err != nil {
