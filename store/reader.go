@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"keepsake/crypto"
+	"keepsake/store/backend"
 	"keepsake/store/index"
 	"keepsake/store/object"
 	"keepsake/store/pack"
@@ -108,8 +109,8 @@ func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.Ch
 		return err
 	}
 	first := r.tryPlace(p, t, read)
-	if first == nil || interrupted(first) {
-		return first
+	if first == nil || interrupted(first) || errors.Is(first, backend.ErrNoRepository) {
+		return first // a disk that was unplugged has damaged nothing
 	}
 	q, ok, err := r.askTable(ctx, p, id)
 	if err == nil && !ok {

@@ -110,10 +110,10 @@ func (o *output) tellCheck(r store.CheckResult, read bool) {
 		o.printf("Checked %s: %s found, named above.", what, count(r.Problems-r.Mended, "problem"))
 	}
 	if r.Unreferenced > 0 {
-		o.say("%s hold nothing that a snapshot needs.", count(r.Unreferenced, "pack"))
+		o.say("Packs that no snapshot needs: %d.", r.Unreferenced)
 	}
 	if r.Healed > 0 {
-		o.say("%s that were damaged are whole again.", count(r.Healed, "pack"))
+		o.say("Packs that were damaged and are whole again: %d.", r.Healed)
 	}
 	for _, name := range r.Foreign {
 		o.note("%s is not keepsake's", quote(name))

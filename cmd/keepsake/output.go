@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -172,11 +171,3 @@ func (a *app) logger() *slog.Logger {
 
 // ago says how long ago a time is, as people say it.
 func ago(t, now time.Time) string { return humanize.RelTime(t, now, "ago", "from now") }
-
-// joined is a list of errors as separate lines.
-func joined(err error) []error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok && !errors.Is(err, errIncomplete) {
-		return many.Unwrap()
-	}
-	return []error{err}
-}

@@ -84,6 +84,9 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 	})
 	stop()
 	if err != nil {
+		if ctx.Err() != nil {
+			out.note("what was restored is whole; go on with the same command and --overwrite if-changed")
+		}
 		return fmt.Errorf("restoring into %s: %w", target, err)
 	}
 	restored(out, target, args.DryRun, r)
