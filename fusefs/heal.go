@@ -36,7 +36,7 @@ func Heal(dir string) (healed bool, err error) {
 		if err != nil {
 			return healed, err
 		}
-		if err := detach(real, true); err != nil {
+		if err := detach(real, byForce); err != nil {
 			return healed, fmt.Errorf("%s: taking away the mount that a killed keepsake left: %w", dir, err)
 		}
 		healed = true
@@ -52,6 +52,11 @@ func look(dir string) (dead bool, err error) {
 		err := unix.Stat(dir, &st)
 		if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			err = unix.ENOTDIR
+		}
+		if err == nil {
+			// The kernel may have answered that one from its cache; this it
+			// always asks the server.
+			err = unix.Statfs(dir, new(unix.Statfs_t))
 		}
 		answer <- err
 	}()
@@ -103,12 +108,22 @@ func empty(dir string) error {
 	return err
 }
 
-// detach unmounts dir; lazily means that what is still open stays open and the
-// mount goes with the last of it.
-func detach(dir string, lazily bool) error {
+// manner is how to unmount.
+type manner bool
+
+const (
+	// gently fails if anything is open.
+	gently manner = false
+	// byForce takes the mount away at once and makes what is open in it fail.
+	byForce manner = true
+)
+
+// detach unmounts dir. An ordinary user cannot use all force: what is open
+// then stays open until the server lets go of it.
+func detach(dir string, how manner) error {
 	flags := unix.UMOUNT_NOFOLLOW
-	if lazily {
-		flags |= unix.MNT_DETACH
+	if how == byForce {
+		flags |= unix.MNT_DETACH | unix.MNT_FORCE
 	}
 	err := unix.Unmount(dir, flags)
 	if err == nil || !errors.Is(err, unix.EPERM) {
@@ -119,7 +134,7 @@ func detach(dir string, lazily bool) error {
 		return err
 	}
 	args := []string{"-u", "-q"}
-	if lazily {
+	if how == byForce {
 		args = append(args, "-z")
 	}
 	out, err := exec.Command(helper, append(args, "--", dir)...).CombinedOutput()

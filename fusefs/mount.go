@@ -64,7 +64,9 @@ type Mounted struct {
 	v      *view
 	root   *list
 	server *fuse.Server
+	minor  uint32        // of the device that the view is
 	gone   chan struct{} // closed when the kernel has let go of the view
+	once   sync.Once     // closes gone
 
 	unmounting sync.Mutex
 }
@@ -139,11 +141,14 @@ func (m *Mounted) serve(o Options) error {
 	}
 	go func() {
 		server.Serve()
-		m.v.end()
-		close(m.gone)
+		m.letGo()
 	}()
 	if err := server.WaitMount(); err != nil {
-		return errors.Join(err, detach(m.dir, true))
+		return errors.Join(err, detach(m.dir, byForce))
+	}
+	// Without the table of mounts the view works all the same.
+	if at, ok, err := mountedAt(m.dir); err == nil && ok {
+		m.minor = at.minor
 	}
 	return nil
 }

@@ -12,8 +12,7 @@ import (
 const (
 	// busyTime is how long open files and working directories are waited for.
 	busyTime = time.Second
-	// abortTime is how long the kernel is given to let go after a lazy unmount,
-	// before the connection is cut.
+	// abortTime is how long the kernel is given to let go.
 	abortTime = 500 * time.Millisecond
 )
 
@@ -28,24 +27,24 @@ func (m *Mounted) Unmount() error {
 		return nil
 	}
 	at, mounted, err := mountedAt(m.dir)
-	if err == nil && (!mounted || at.fstype != fsType) {
-		// Unmounted by somebody else, lazily: only open files hold it.
-		return m.cut(place{})
+	if err == nil && (!mounted || at.fstype != fsType || at.minor != m.minor) {
+		m.cut() // by somebody else, lazily: only open files hold it
+		return nil
 	}
-	for deadline := time.Now().Add(busyTime); ; {
-		if err = detach(m.dir, false); err == nil || !isBusy(m.dir, err) {
+	for deadline := time.Now().Add(busyTime); ; time.Sleep(20 * time.Millisecond) {
+		if err = detach(m.dir, gently); err == nil || !isBusy(err) {
 			break
 		}
 		if time.Now().After(deadline) {
-			err = detach(m.dir, true)
+			err = detach(m.dir, byForce)
 			break
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil && !m.isGone() {
 		return fmt.Errorf("unmounting %s: %w", m.dir, err)
 	}
-	return m.cut(at)
+	m.cut()
+	return nil
 }
 
 func (m *Mounted) isGone() bool {
@@ -59,28 +58,36 @@ func (m *Mounted) isGone() bool {
 
 // isBusy reports whether an attempt to unmount failed because files are open.
 // fusermount says so in words only, so that with it any failure counts.
-func isBusy(_ string, err error) bool {
+func isBusy(err error) bool {
 	return errors.Is(err, unix.EBUSY) || !errors.As(err, new(unix.Errno))
 }
 
 // cut ends the view after it was detached: its operations fail, and the kernel
 // is made to let go of files that are still open.
-func (m *Mounted) cut(at place) error {
+func (m *Mounted) cut() {
+	if !m.waitGone() {
+		m.v.end()
+		// An ordinary user cannot unmount by force, but may abort what is his.
+		// Where this is not there, files that are open fail as soon as they
+		// ask for something, and the connection goes with this process.
+		_ = os.WriteFile(fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", m.minor), []byte("1"), 0)
+		m.waitGone()
+	}
+	m.letGo()
+	m.removeDir()
+}
+
+func (m *Mounted) waitGone() bool {
 	select {
 	case <-m.gone:
+		return true
 	case <-time.After(abortTime):
-		m.v.end()
-		if at.minor != 0 {
-			// Without /sys this fails. The files that are open then fail as
-			// soon as they ask for something, and go with this process.
-			_ = os.WriteFile(fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", at.minor), []byte("1"), 0)
-			select {
-			case <-m.gone:
-			case <-time.After(abortTime):
-			}
-		}
+		return false
 	}
+}
+
+// letGo ends what runs for the view and lets Wait return.
+func (m *Mounted) letGo() {
 	m.v.end()
-	m.removeDir()
-	return nil
+	m.once.Do(func() { close(m.gone) })
 }

@@ -156,15 +156,9 @@ func (c *check) sealed(ctx context.Context, kind object.Kind, prefix string, use
 		if damaged != nil {
 			damaged(id)
 		}
-		p := Problem{Object: name, Kind: damageKind(recordDamage(kind), err), Err: err, Remedy: remedySealed(kind)}
-		switch p.Kind {
-		case NewerFormat:
-			p.Remedy = remedyNewer
-		case Misplaced:
-			p.Remedy = remedyName
-		}
+		p := Problem{Object: name, Kind: damageKind(recordDamage(kind), err), Err: err}
 		c.shaken = c.shaken || kind == object.Snapshot
-		c.report(p)
+		c.report(p.withRemedy(remedySealed(kind)))
 		return nil
 	})
 }

@@ -136,16 +136,11 @@ func checkTwins(ctx context.Context, o objects, name string, kind object.Kind, u
 		case failed[1-i] == nil:
 			problems = append(problems, Problem{Object: names[i], Kind: DamagedCopy, Err: err, Remedy: remedyCopy(names[i], names[1-i])})
 		default:
-			problems = append(problems, Problem{Object: names[i], Kind: damageKind(DamagedKeys, err), Err: err, Remedy: remedyKeys(kind)})
+			problems = append(problems, Problem{Object: names[i], Kind: damageKind(DamagedKeys, err), Err: err}.withRemedy(remedyKeys(kind)))
 		}
 	}
 	if len(problems) == 0 && !bytes.Equal(data[0], data[1]) {
 		problems = append(problems, Problem{Object: names[1], Kind: DamagedKeys, Err: errCopies, Remedy: remedyKeys(kind)})
-	}
-	for i := range problems {
-		if problems[i].Kind == NewerFormat {
-			problems[i].Remedy = remedyNewer
-		}
 	}
 	return problems, nil
 }

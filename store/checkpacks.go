@@ -12,6 +12,7 @@ import (
 
 	"keepsake/store/backend"
 	"keepsake/store/index"
+	"keepsake/store/object"
 	"keepsake/store/pack"
 )
 
@@ -154,7 +155,9 @@ func (c *check) pack(ctx context.Context, j packJob, in *sequential) error {
 	case errors.Is(err, fs.ErrNotExist):
 		c.gone(j.pack) // between listing and reading
 		return nil
-	case err == nil && t.Kind != j.pack.Kind:
+	case t == nil && err != nil:
+		err = c.confirm(j, in, err)
+	case t.Kind != j.pack.Kind:
 		err = fmt.Errorf("is a %s: %w", t.Kind, errName)
 	}
 	c.mu.Lock()
@@ -175,6 +178,18 @@ func (c *check) pack(ctx context.Context, j packJob, in *sequential) error {
 		return nil
 	}
 	return c.compare(j, t)
+}
+
+// confirm makes sure that a pack which seems to be of a newer format or epoch is
+// intact, and its header not rotten.
+func (c *check) confirm(j packJob, in *sequential, err error) error {
+	if damageKind(DamagedPack, err) == DamagedPack {
+		return err
+	}
+	if sum := object.CheckReader(io.NewSectionReader(in.r, 0, j.pack.Size), j.pack.Kind); sum != nil && !errors.Is(sum, object.ErrVersion) {
+		return sum
+	}
+	return err
 }
 
 // readPack reads a pack from front to back and notes its damaged chunks in f.
@@ -258,7 +273,7 @@ func (c *check) settlePacks(ctx context.Context, changes uint64) error {
 		c.report(Problem{Object: "index.db", Kind: WrongIndex, Err: c.wrongErr, Chunks: c.wrong, Mended: true, Remedy: remedyIndex})
 	}
 	for id, f := range c.faults {
-		if f.marked || f.problem.Kind == NewerFormat {
+		if f.marked || f.problem.Kind == NewerFormat || f.problem.Kind == UnknownEpoch {
 			continue
 		}
 		if err := c.r.index.Mark(id, func(p *index.Pack) { p.Damaged = true }); err != nil {

@@ -28,6 +28,7 @@ const (
 	BrokenTree      ProblemKind = "broken-tree"      // pages, lists and chunks that contradict each other
 	WrongIndex      ProblemKind = "wrong-index"      // index.db says what no pack says
 	NewerFormat     ProblemKind = "newer-format"     // intact, but this program is too old for it
+	UnknownEpoch    ProblemKind = "unknown-epoch"    // intact, but sealed under a key that is not in keys/
 )
 
 // AffectedPath is a path that cannot be read whole.
@@ -74,8 +75,10 @@ func (p Problem) String() string {
 // remedies have nothing in common.
 func damageKind(damaged ProblemKind, err error) ProblemKind {
 	switch {
-	case errors.Is(err, object.ErrVersion), errors.Is(err, tree.ErrUnknownKey), errors.Is(err, crypto.ErrUnknownEpoch):
+	case errors.Is(err, object.ErrVersion), errors.Is(err, tree.ErrUnknownKey):
 		return NewerFormat
+	case errors.Is(err, crypto.ErrUnknownEpoch):
+		return UnknownEpoch
 	case errors.Is(err, errName):
 		return Misplaced
 	}
@@ -89,9 +92,35 @@ const (
 	remedyMissing = "Put the missing packs back from another copy of the repository, or run a backup while the source still has the affected files: it stores them anew."
 	remedyIndex   = "The index has been corrected; nothing is lost. Check the memory and the disk that holds the state directory."
 	remedyNewer   = "Nothing is wrong with the object: a newer keepsake wrote it. Update this one."
+	remedyEpoch   = "The keys were rotated after this process had opened the repository: run the command again. If that does not help, an epoch record is missing: put keys/ back from another copy of the repository."
 	remedyTree    = "The objects are intact and contradict each other, so a program wrote them so. Take a new backup of the source, and report this as a bug of keepsake."
 	remedyName    = "Somebody has renamed or swapped objects. Put the object that belongs under this name back from another copy of the repository."
 )
+
+// general is the remedy of kinds that have the same for every object.
+func (k ProblemKind) general() string {
+	switch k {
+	case NewerFormat:
+		return remedyNewer
+	case UnknownEpoch:
+		return remedyEpoch
+	case BrokenTree:
+		return remedyTree
+	case Misplaced:
+		return remedyName
+	case MissingPack, MissingChunk:
+		return remedyMissing
+	}
+	return ""
+}
+
+// withRemedy sets the remedy to the kind's own or, if it has none, to another.
+func (p Problem) withRemedy(otherwise string) Problem {
+	if p.Remedy = p.Kind.general(); p.Remedy == "" {
+		p.Remedy = otherwise
+	}
+	return p
+}
 
 // remedySealed says what losing an object that is named by its own hash means.
 func remedySealed(kind object.Kind) string {
@@ -167,23 +196,13 @@ func packFault(p index.Pack, kind ProblemKind, err error) *fault {
 
 // finish fills in the remedy, when all paths are known.
 func (f *fault) finish() Problem {
-	p := &f.problem
 	switch {
-	case p.Remedy != "":
-	case p.Kind == NewerFormat:
-		p.Remedy = remedyNewer
-	case p.Kind == BrokenTree:
-		p.Remedy = remedyTree
-	case p.Kind == Misplaced:
-		p.Remedy = remedyName
-	case p.Kind == MissingPack || p.Kind == MissingChunk:
-		p.Remedy = remedyMissing
-	case p.PathCount == 0:
-		p.Remedy = remedyUnhurt
-	default:
-		p.Remedy = remedyPack
+	case f.problem.Remedy != "":
+		return f.problem
+	case f.problem.PathCount == 0:
+		return f.problem.withRemedy(remedyUnhurt)
 	}
-	return *p
+	return f.problem.withRemedy(remedyPack)
 }
 
 // Subset names the packs of which the first 8 bytes of the id, modulo Of, are

@@ -125,11 +125,16 @@ func (l *library) flipTrial(t testing.TB, r *store.Repository, name string, off 
 	}
 	damaged, wrong := l.readAll(t.Context(), r)
 	failures = append(failures, wrong...)
-	for _, s := range l.snapshots {
-		for file := range l.want[s.ID] {
-			if is, must := slices.Contains(damaged[s.ID], file), affects(want, s.ID, file); is != must {
-				fail("%s %s: damaged %v, should be %v", s.ID.Short(), file, is, must)
+	for id, files := range damaged {
+		for _, file := range files {
+			if !slices.ContainsFunc(want, func(p store.AffectedPath) bool { return affects(p, id, file) }) {
+				fail("%s %s cannot be read and is not affected", id.Short(), file)
 			}
+		}
+	}
+	for _, p := range want {
+		if !slices.ContainsFunc(damaged[p.Snapshot], func(file string) bool { return affects(p, p.Snapshot, file) }) && l.holds(p) {
+			fail("%s %q is affected and can be read", p.Snapshot.Short(), p.Path)
 		}
 	}
 	undo()
@@ -254,4 +259,3 @@ func TestOpensWithFlippedKeys(t *testing.T) {
 		}
 	}
 }
-

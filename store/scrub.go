@@ -169,14 +169,8 @@ func (s *scrub) object(ctx context.Context, name string, size int64) error {
 	if err == nil || errors.Is(err, fs.ErrNotExist) { // removed since it was listed
 		return nil
 	}
-	p.Err = err
-	switch p.Kind = damageKind(p.Kind, err); p.Kind {
-	case NewerFormat:
-		p.Remedy = remedyNewer
-	case Misplaced:
-		p.Remedy = remedyName
-	}
-	s.problem(p)
+	p.Err, p.Kind = err, damageKind(p.Kind, err)
+	s.problem(p.withRemedy(p.Remedy))
 	return nil
 }
 

@@ -122,10 +122,16 @@ func (p layout) at(off int64) (crypto.ChunkID, bool) {
 	return crypto.ChunkID{}, false
 }
 
-// affects reports whether paths say that a file cannot be read.
-func affects(paths []store.AffectedPath, id store.SnapshotID, file string) bool {
-	for _, p := range paths {
-		if p.Snapshot == id && (p.Path == file || p.Below && (p.Path == "" || strings.HasPrefix(file, p.Path+"/"))) {
+// affects reports whether a file may be unreadable because of an affected path.
+func affects(p store.AffectedPath, id store.SnapshotID, file string) bool {
+	return p.Snapshot == id && (p.Path == file || p.Below && (p.Path == "" || strings.HasPrefix(file, p.Path+"/")))
+}
+
+// holds reports whether a file is or lies at an affected path: it may also be an
+// empty directory, or a snapshot's list of missed paths.
+func (l *library) holds(p store.AffectedPath) bool {
+	for file := range l.want[p.Snapshot] {
+		if affects(p, p.Snapshot, file) {
 			return true
 		}
 	}

@@ -88,7 +88,7 @@ func (o Options) withDefaults() (Options, error) {
 // Result is what a run did.
 type Result struct {
 	Snapshot store.Snapshot // zero if nothing was published
-	Changed  bool           // the tree differs from the previous snapshot's
+	Changed  bool           // the tree, or what is missing in it, differs from the previous snapshot's
 	Missed   []tree.Missed  // by path; all of them up to a bound
 	Missing  uint64         // how many there are in all
 }
@@ -147,8 +147,9 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		p.missed.add("", tree.ReasonPending, fmt.Sprintf("%d files", left))
 	}
 	missed, missing := p.missed.sorted()
-	r = &Result{Missed: missed, Missing: missing, Changed: !ok || !sameTree(&prev.Root, root)}
-	if o.DryRun || o.OnlyIfChanged && !r.Changed && missing == 0 {
+	r = &Result{Missed: missed, Missing: missing}
+	r.Changed = !ok || !sameTree(&prev.Root, root) || !sameMissed(&prev, missed, missing)
+	if o.DryRun || o.OnlyIfChanged && !r.Changed {
 		return r, false, nil
 	}
 	m := p.manifest(root)
@@ -224,6 +225,14 @@ func (p *pass) manifest(root *tree.Node) tree.Snapshot {
 			ReadBytes:      uint64(c.ReadBytes),
 		},
 	}
+}
+
+// sameMissed reports whether a snapshot misses the same paths. Of many only the
+// first are compared, and their number.
+func sameMissed(prev *store.Snapshot, missed []tree.Missed, count uint64) bool {
+	return prev.MissedCount == count && slices.EqualFunc(prev.Missed, missed[:min(len(missed), len(prev.Missed))], func(a, b tree.Missed) bool {
+		return string(a.Path) == string(b.Path) && a.Reason == b.Reason
+	})
 }
 
 // sameTree reports whether two roots hold the same.

@@ -1,0 +1,187 @@
+package daemon_test
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"keepsake/daemon"
+	"keepsake/daemon/capture"
+	"keepsake/packaging/torture"
+	"keepsake/store"
+	"keepsake/store/storetest"
+	"keepsake/store/tree"
+)
+
+// kept runs a keeper over one directory and hands out its events.
+func kept(t *testing.T, r *store.Repository, dir string, events chan<- daemon.Event) *daemon.Keeper {
+	t.Helper()
+	source, _, err := capture.Bind(t.Context(), r, "lib", dir, "host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := daemon.New(daemon.Options{
+		Repository: r, Sources: []daemon.Watched{{Source: source, Path: dir}}, Host: "host",
+		Settle: 150 * time.Millisecond, Report: func(e daemon.Event) { events <- e },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() {
+		if err := k.Run(ctx); err != nil {
+			t.Errorf("keeper: %v", err)
+		}
+	})
+	t.Cleanup(func() { cancel(); run.Wait() })
+	return k
+}
+
+// names lists all paths of a snapshot.
+func names(t *testing.T, r *store.Repository, root *tree.Node) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	var walk func(rel string, dir *tree.Node)
+	walk = func(rel string, dir *tree.Node) {
+		for n, err := range r.Entries(t.Context(), dir) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(rel, string(n.Name))
+			all[path] = true
+			if n.Type == tree.Dir {
+				walk(path, n)
+			}
+		}
+	}
+	walk("", root)
+	return all
+}
+
+// TestKeeperFollowsTheDirectory changes a directory in all the ways there are
+// until the newest snapshot holds what the directory holds.
+func TestKeeperFollowsTheDirectory(t *testing.T) {
+	r := storetest.New(t).Open(t)
+	dir := filepath.Join(t.TempDir(), "lib")
+	if _, err := torture.Build(dir, torture.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	events := make(chan daemon.Event, 1000)
+	k := kept(t, r, dir, events)
+	if e := <-events; e.Err != nil || !e.First {
+		t.Fatalf("first event %+v", e)
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	do(os.MkdirAll(at("2026/Weber/raw"), 0o755))
+	do(os.WriteFile(at("2026/Weber/raw/a.CR3"), []byte("raw"), 0o644))
+	do(os.WriteFile(at("top.txt"), []byte("1"), 0o644))
+	do(os.Rename(at("2026/Weber"), at("2026/Huber")))
+	do(os.WriteFile(at("top.txt"), []byte("two"), 0o644))
+	do(os.Chmod(at("2026"), 0o700))
+	do(os.Symlink("top.txt", at("link")))
+	do(os.WriteFile(at("2026/Huber/raw/b.CR3"), []byte("raw"), 0o644))
+	do(os.Remove(at("2026/Huber/raw/a.CR3")))
+
+	want := map[string]bool{}
+	do(filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(dir, path); rel != "." {
+			want[rel] = true
+		}
+		return err
+	}))
+	deadline := time.After(60 * time.Second)
+	for {
+		newest := k.State()[0].Newest
+		if same(names(t, r, &newest.Root), want) && modeOf(t, r, newest, "2026") == 0o700 && sizeOf(t, r, newest, "top.txt") == 3 {
+			break
+		}
+		select {
+		case e := <-events:
+			if e.Err != nil {
+				t.Fatal(e.Err)
+			}
+		case <-deadline:
+			t.Fatalf("after a minute the newest snapshot has %v, want %v", names(t, r, &newest.Root), want)
+		}
+	}
+}
+
+func same(a, b map[string]bool) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name := range a {
+		if !b[name] {
+			return false
+		}
+	}
+	return true
+}
+
+func modeOf(t *testing.T, r *store.Repository, s store.Snapshot, path string) uint32 {
+	if n, err := r.Resolve(t.Context(), &s.Root, path); err == nil {
+		return n.Mode
+	}
+	return 0
+}
+
+func sizeOf(t *testing.T, r *store.Repository, s store.Snapshot, path string) uint64 {
+	if n, err := r.Resolve(t.Context(), &s.Root, path); err == nil {
+		return n.Size
+	}
+	return 0
+}
+
+// TestRootThatGoesAwayIsNotEmptied removes the source: no snapshot says that
+// all of it was deleted, and when it is back it is kept again.
+func TestRootThatGoesAwayIsNotEmptied(t *testing.T) {
+	r := storetest.New(t).Open(t)
+	base := t.TempDir()
+	dir := filepath.Join(base, "lib")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "photo"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	events := make(chan daemon.Event, 1000)
+	kept(t, r, dir, events)
+	<-events
+	if err := os.Rename(dir, dir+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-events; e.Err == nil {
+		t.Errorf("the source is gone, and the event is %+v", e)
+	}
+	if err := os.Rename(dir+"-away", dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "second"), []byte("y"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for e := range events {
+		if e.Err == nil && e.Snapshot.Root.Below.Files == 2 {
+			break
+		}
+	}
+	all, _, err := r.Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if s.Root.Below.Files == 0 {
+			t.Errorf("snapshot %d is empty", s.Number)
+		}
+	}
+}
