@@ -26,16 +26,26 @@ type cache struct {
 	loads   map[blockKey]*load
 }
 
+// block is one decoded block and its place in its chunk, as the entry has it
+// under which it was authenticated. The index may say otherwise.
+type block struct {
+	data  []byte
+	off   int // of its first byte in the chunk
+	plain int // length of the whole chunk
+}
+
+func (b block) holds(off int) bool { return off >= b.off && off-b.off < len(b.data) }
+
 type cached struct {
-	key  blockKey
-	data []byte
+	key   blockKey
+	block block
 }
 
 // load is one read under way and those who wait for it.
 type load struct {
-	done chan struct{}
-	data []byte
-	err  error
+	done  chan struct{}
+	block block
+	err   error
 }
 
 func newCache(limit int64) *cache {
@@ -49,14 +59,14 @@ func newCache(limit int64) *cache {
 
 // get returns the block, calling read if nobody has it. The result is shared:
 // callers copy from it and never write to it.
-func (c *cache) get(ctx context.Context, key blockKey, read func(context.Context) ([]byte, error)) ([]byte, error) {
+func (c *cache) get(ctx context.Context, key blockKey, read func(context.Context) (block, error)) (block, error) {
 	for {
 		c.mu.Lock()
 		if e, ok := c.entries[key]; ok {
 			c.order.MoveToFront(e)
-			data := e.Value.(*cached).data
+			b := e.Value.(*cached).block
 			c.mu.Unlock()
-			return data, nil
+			return b, nil
 		}
 		l, waiting := c.loads[key]
 		if !waiting {
@@ -64,37 +74,37 @@ func (c *cache) get(ctx context.Context, key blockKey, read func(context.Context
 			c.loads[key] = l
 			c.mu.Unlock()
 			c.fill(ctx, key, l, read)
-			return l.data, l.err
+			return l.block, l.err
 		}
 		c.mu.Unlock()
 		select {
 		case <-l.done:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return block{}, ctx.Err()
 		}
 		// A loader that was interrupted says nothing about the block: its
 		// waiters try themselves.
 		if l.err == nil || !interrupted(l.err) {
-			return l.data, l.err
+			return l.block, l.err
 		}
 	}
 }
 
-func (c *cache) fill(ctx context.Context, key blockKey, l *load, read func(context.Context) ([]byte, error)) {
-	l.data, l.err = read(ctx)
+func (c *cache) fill(ctx context.Context, key blockKey, l *load, read func(context.Context) (block, error)) {
+	l.block, l.err = read(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.loads, key)
 	close(l.done)
-	if l.err != nil || int64(len(l.data)) > c.limit {
+	if l.err != nil || int64(len(l.block.data)) > c.limit {
 		return
 	}
-	c.entries[key] = c.order.PushFront(&cached{key, l.data})
-	c.used += int64(len(l.data))
+	c.entries[key] = c.order.PushFront(&cached{key, l.block})
+	c.used += int64(len(l.block.data))
 	for c.used > c.limit {
 		oldest := c.order.Back()
 		old := c.order.Remove(oldest).(*cached)
 		delete(c.entries, old.key)
-		c.used -= int64(len(old.data))
+		c.used -= int64(len(old.block.data))
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -78,9 +79,21 @@ func (r *Repository) Check(ctx context.Context, o CheckOptions) (CheckResult, er
 	if o.Progress == nil {
 		o.Progress = &CheckProgress{}
 	}
-	c := &check{r: r, o: o}
-	c.prepare()
+	c := newCheck(r, o)
 	err := c.run(ctx)
+	if !errors.Is(err, index.ErrDamaged) {
+		return c.result, err
+	}
+	// The index broke under the check. It is made anew, and all is looked at once
+	// more; what was reported is not reported again.
+	if err := r.rebuild(ctx); err != nil {
+		return c.result, err
+	}
+	told := c.told
+	c = newCheck(r, o)
+	c.before = told
+	c.report(Problem{Object: "index.db", Kind: WrongIndex, Err: err, Mended: true, Remedy: remedyIndex})
+	err = c.run(ctx)
 	return c.result, err
 }
 
@@ -88,6 +101,10 @@ func (r *Repository) Check(ctx context.Context, o CheckOptions) (CheckResult, er
 type check struct {
 	r *Repository
 	o CheckOptions
+
+	// told and before are the problems that were reported, before by an earlier
+	// attempt.
+	told, before map[toldKey]bool
 
 	mu       sync.Mutex // guards the fields below while packs are read
 	result   CheckResult
@@ -106,10 +123,18 @@ type check struct {
 	shaken, unsettled bool
 }
 
-func (c *check) prepare() {
-	c.faults, c.used = map[pack.ID]*fault{}, map[pack.ID]struct{}{}
-	c.lost = &fault{problem: Problem{Kind: MissingChunk}}
-	c.trees = &fault{problem: Problem{Kind: BrokenTree}}
+type toldKey struct {
+	object string
+	kind   ProblemKind
+}
+
+func newCheck(r *Repository, o CheckOptions) *check {
+	return &check{
+		r: r, o: o,
+		told: map[toldKey]bool{}, faults: map[pack.ID]*fault{}, used: map[pack.ID]struct{}{},
+		lost:  &fault{problem: Problem{Kind: MissingChunk}},
+		trees: &fault{problem: Problem{Kind: BrokenTree}},
+	}
 }
 
 // run goes from what everything hangs on to what hangs on it. Snapshots are
@@ -161,7 +186,9 @@ func (c *check) reportLocked(p Problem) {
 	if p.Mended {
 		c.result.Mended++
 	}
-	if c.o.Report != nil {
+	key := toldKey{p.Object, p.Kind}
+	c.told[key] = true
+	if c.o.Report != nil && !c.before[key] {
 		c.o.Report(p)
 	}
 }

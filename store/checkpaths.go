@@ -44,8 +44,7 @@ func (c *check) walk(ctx context.Context, snapshots []Snapshot) error {
 
 // need returns the packs that snapshots refer to.
 func (c *check) need(ctx context.Context, snapshots []Snapshot) (map[pack.ID]struct{}, error) {
-	scout := &check{r: c.r, o: CheckOptions{Progress: &CheckProgress{}}}
-	scout.prepare()
+	scout := newCheck(c.r, CheckOptions{Progress: &CheckProgress{}})
 	if err := scout.walk(ctx, snapshots); err != nil {
 		return nil, err
 	}

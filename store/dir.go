@@ -29,7 +29,10 @@ func (r *Repository) fetch(ctx context.Context, id crypto.ChunkID, t pack.ChunkT
 		return nil, err
 	}
 	if p.Entry.Blocks() == 1 {
-		return r.block(ctx, id, t, 0)
+		b, err := r.block(ctx, id, t, 0)
+		if err != nil || len(b.data) == b.plain {
+			return b.data, err
+		}
 	}
 	return r.ReadChunk(ctx, id, t, nil)
 }

@@ -133,27 +133,38 @@ func find(window []Extent, off int64) (Extent, bool) {
 }
 
 // readRange fills dst with the plaintext of a data chunk from an offset on.
+// Which block holds an offset follows from the index, so each block is asked
+// whether it does: its own word is authentic.
 func (r *Repository) readRange(ctx context.Context, id crypto.ChunkID, off int, dst []byte) error {
 	p, err := r.locate(ctx, id)
 	if err != nil {
 		return err
 	}
-	if len(dst) > 0 && off+len(dst) > int(p.Entry.Plain) {
-		return &DamageError{Object: packName(p.Pack.Kind, p.Pack.ID), Chunk: id, Err: fmt.Errorf("chunk has %d bytes, the file's list says at least %d", p.Entry.Plain, off+len(dst))}
-	}
-	// All blocks of a chunk but the last are as long as the first.
-	_, size, _, _ := p.Entry.Block(0)
+	corrected := false
 	for len(dst) > 0 {
-		i := off / size
-		block, err := r.block(ctx, id, pack.Data, i)
-		if err != nil {
-			return err
+		var b block
+		if off+len(dst) <= int(p.Entry.Plain) {
+			// All blocks of a chunk but the last are as long as the first.
+			_, size, _, _ := p.Entry.Block(0)
+			if b, err = r.block(ctx, id, pack.Data, off/size); err != nil {
+				return err
+			}
 		}
-		n := copy(dst, block[min(len(block), off-i*size):])
-		if n == 0 {
-			return &DamageError{Object: packName(p.Pack.Kind, p.Pack.ID), Chunk: id, Err: io.ErrUnexpectedEOF}
+		if b.holds(off) {
+			n := copy(dst, b.data[off-b.off:])
+			dst, off = dst[n:], off+n
+			continue
 		}
-		dst, off = dst[n:], off+n
+		ok := false
+		if !corrected {
+			corrected = true
+			if p, ok, err = r.correct(ctx, p, id); err != nil {
+				return err
+			}
+		}
+		if !ok {
+			return &DamageError{Object: packName(p.Pack.Kind, p.Pack.ID), Chunk: id, Err: fmt.Errorf("chunk has %d bytes, the file's list says at least %d", p.Entry.Plain, off+len(dst))}
+		}
 	}
 	return nil
 }

@@ -78,31 +78,29 @@ func (r *Repository) ReadChunk(ctx context.Context, id crypto.ChunkID, t pack.Ch
 	return out, err
 }
 
-// block returns one decoded block of a chunk through the cache, and the offset
-// in the chunk at which it begins.
-func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, i int) ([]byte, error) {
-	return r.cache.get(ctx, blockKey{id, i}, func(ctx context.Context) (data []byte, err error) {
+// block returns one decoded block of a chunk through the cache.
+func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, i int) (block, error) {
+	return r.cache.get(ctx, blockKey{id, i}, func(ctx context.Context) (b block, err error) {
 		err = r.withPlace(ctx, id, t, func(p index.Place, o opener) error {
 			if i >= p.Entry.Blocks() {
 				return fmt.Errorf("block %d of %d: %w", i, p.Entry.Blocks(), object.ErrCorrupt)
 			}
-			_, plain, off, n := p.Entry.Block(i)
+			at, plain, off, n := p.Entry.Block(i)
 			stored := r.buffers.get(n)
 			defer r.buffers.put(stored)
 			if err := r.readExactly(ctx, p, *stored, off); err != nil {
 				return err
 			}
-			data, err = o.OpenBlock(make([]byte, 0, plain), p.Entry, i, *stored)
+			data, err := o.OpenBlock(make([]byte, 0, plain), p.Entry, i, *stored)
+			b = block{data, at, int(p.Entry.Plain)}
 			return err
 		})
-		return data, err
+		return b, err
 	})
 }
 
-// withPlace runs read with the place of a chunk. If it fails in a way that an
-// index which lies would explain, the pack's own table is asked, or those of all
-// packs if that one does not know the chunk, and read runs once more with what
-// they say.
+// withPlace runs read with the place of a chunk, and once more if the index
+// turns out to have had another place than the packs themselves.
 func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, read func(index.Place, opener) error) error {
 	p, err := r.locate(ctx, id)
 	if err != nil {
@@ -112,18 +110,14 @@ func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.Ch
 	if first == nil || interrupted(first) || errors.Is(first, backend.ErrNoRepository) {
 		return first // a disk that was unplugged has damaged nothing
 	}
-	q, ok, err := r.askTable(ctx, p, id)
-	if err == nil && !ok {
-		if err := r.reindexOnce(ctx); interrupted(err) {
+	q, ok, err := r.correct(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := r.tryPlace(q, t, read); err == nil || interrupted(err) {
 			return err
 		}
-		q, ok, _ = r.index.Lookup(id)
-	}
-	if ok && r.tryPlace(q, t, read) == nil {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
 	}
 	return &DamageError{Object: packName(p.Pack.Kind, p.Pack.ID), Chunk: id, Err: first}
 }
@@ -139,6 +133,27 @@ func (r *Repository) tryPlace(p index.Place, t pack.ChunkType, read func(index.P
 	return read(p, o)
 }
 
+// correct asks the table of the pack at a place that led to nothing good, and
+// those of all packs if that one does not know the chunk, puts what they say
+// into the index and returns it. The error is the context's.
+func (r *Repository) correct(ctx context.Context, p index.Place, id crypto.ChunkID) (_ index.Place, ok bool, err error) {
+	q, ok, err := r.askTable(ctx, p, id)
+	switch {
+	case err != nil:
+		return q, false, ctx.Err()
+	case ok:
+		err = r.index.Add(index.Table{Pack: q.Pack, Entries: []pack.Entry{q.Entry}})
+	default:
+		if err = r.reindexOnce(ctx); err == nil {
+			q, ok, err = r.index.Lookup(id)
+		}
+	}
+	if err != nil {
+		r.options.Log.Warn("the index is wrong and could not be corrected", "chunk", id, "err", err)
+	}
+	return q, ok, ctx.Err()
+}
+
 // askTable looks a chunk up in the table of the pack that the index names. An
 // error means that the table cannot be read.
 func (r *Repository) askTable(ctx context.Context, p index.Place, id crypto.ChunkID) (_ index.Place, ok bool, err error) {
@@ -149,7 +164,7 @@ func (r *Repository) askTable(ctx context.Context, p index.Place, id crypto.Chun
 	for i := range t.Entries {
 		if t.Entries[i].Chunk == id {
 			p.Entry = t.Entries[i]
-			p.Pack.Epoch = t.Epoch
+			p.Pack.Kind, p.Pack.Epoch, p.Pack.Chunks = t.Kind, t.Epoch, uint32(len(t.Entries))
 			return p, true, nil
 		}
 	}

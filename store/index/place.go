@@ -130,5 +130,8 @@ func parsePlace(id crypto.ChunkID, b []byte) (sequence uint32, e pack.Entry, err
 		}
 		e.Frames, rest = append(e.Frames, uint32(v)), rest[n:]
 	}
+	if err := e.Validate(); err != nil {
+		return 0, e, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	return sequence, e, nil
 }
