@@ -20,26 +20,38 @@ func drop(b *testing.B, f *os.File) {
 	}
 }
 
-// BenchmarkSequential reads a video as a player or cp does.
-func BenchmarkSequential(b *testing.B) {
+const clip = 256 << 20
+
+// mountClip mounts a repository with one video and returns its path in the view.
+func mountClip(b *testing.B) string {
+	b.Helper()
 	needFUSE(b)
-	const size = 256 << 20
 	dir := filepath.Join(b.TempDir(), "library")
-	write(b, dir+"/clip.mov", random(1, size))
+	write(b, dir+"/clip.mov", random(1, clip))
 	r := storetest.New(b).Open(b)
 	back(b, r, dir, "library", nil)
-	m := mount(b, r, nil)
+	return mount(b, r, nil).path("latest", "library", "clip.mov")
+}
+
+// BenchmarkSequential reads a video as a player or cp does, from the view and
+// from the reference.
+func BenchmarkSequential(b *testing.B) {
+	b.Run("view", func(b *testing.B) { readThrough(b, mountClip(b)) })
+	b.Run("reference", func(b *testing.B) { readThrough(b, mountReference(b, clip)) })
+}
+
+func readThrough(b *testing.B, path string) {
 	buf := make([]byte, 1<<20)
-	b.SetBytes(size)
+	b.SetBytes(clip)
 	b.ResetTimer()
 	for range b.N {
-		f, err := os.Open(m.path("latest", "library", "clip.mov"))
+		f, err := os.Open(path)
 		if err != nil {
 			b.Fatal(err)
 		}
 		drop(b, f)
 		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, buf)
-		if err != nil || n != size {
+		if err != nil || n != clip {
 			b.Fatalf("%d bytes: %v", n, err)
 		}
 		f.Close()
@@ -48,14 +60,7 @@ func BenchmarkSequential(b *testing.B) {
 
 // BenchmarkRandom reads 64 KiB at places all over a video.
 func BenchmarkRandom(b *testing.B) {
-	needFUSE(b)
-	const size = 256 << 20
-	dir := filepath.Join(b.TempDir(), "library")
-	write(b, dir+"/clip.mov", random(1, size))
-	r := storetest.New(b).Open(b)
-	back(b, r, dir, "library", nil)
-	m := mount(b, r, nil)
-	f, err := os.Open(m.path("latest", "library", "clip.mov"))
+	f, err := os.Open(mountClip(b))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -69,7 +74,7 @@ func BenchmarkRandom(b *testing.B) {
 		if i%512 == 0 {
 			drop(b, f)
 		}
-		if _, err := f.ReadAt(buf, int64(i)*7919%(size>>16)<<16); err != nil {
+		if _, err := f.ReadAt(buf, int64(i)*7919%(clip>>16)<<16); err != nil {
 			b.Fatal(err)
 		}
 	}

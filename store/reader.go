@@ -31,7 +31,11 @@ func (r *Repository) locate(ctx context.Context, id crypto.ChunkID) (index.Place
 		if err != nil || ok {
 			return p, err
 		}
-		if err := mend(ctx); err != nil {
+		err = mend(ctx)
+		if errors.Is(err, index.ErrDamaged) {
+			err = r.rebuild(ctx)
+		}
+		if err != nil {
 			return p, err
 		}
 	}

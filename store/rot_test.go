@@ -2,13 +2,11 @@ package store_test
 
 import (
 	"bytes"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"keepsake/store"
 	"keepsake/store/index"
@@ -188,9 +186,7 @@ func TestPhantomChunk(t *testing.T) {
 // made anew at the latest when the repository is opened again.
 func TestRottenPages(t *testing.T) {
 	const page = 4096
-	for seed := range uint64(24) {
-		began := time.Now()
-		defer func() { t.Logf("seed %d: %v", seed, time.Since(began)) }()
+	for seed := range uint64(12) {
 		l := newLibrary(t)
 		r, err := l.TryOpen(t.Context())
 		if err != nil {
@@ -220,10 +216,8 @@ func TestRottenPages(t *testing.T) {
 			}
 		})
 		_, wrong := l.readAll(t.Context(), r)
-		for _, err := range wrong {
-			if strings.Contains(err.Error(), "wrong bytes") || !errors.Is(err, index.ErrDamaged) {
-				t.Errorf("seed %d: %v", seed, err)
-			}
+		if len(wrong) > 0 {
+			t.Errorf("seed %d: %v", seed, wrong)
 		}
 		// What the page held may have been looked for in vain; that is not an error.
 		if err := r.Close(); err != nil {

@@ -27,6 +27,7 @@ type app struct {
 		verbose                     int
 	}
 	config daemon.Config
+	screen *screen // made on first use, when the flags are known
 }
 
 // run carries out a command line and returns the exit code.

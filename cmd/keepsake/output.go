@@ -152,11 +152,6 @@ func count[N int | int64 | uint64](n N, noun string) string {
 	return s + "s"
 }
 
-// stream is the standard output and error of this process.
-func (a *app) stream() control.Stream {
-	return control.Stream{Stdout: a.env.stdout, Stderr: a.env.stderr, Progress: a.renderProgress()}
-}
-
 // logger writes records for those who debug to standard error.
 func (a *app) logger() *slog.Logger {
 	level := slog.LevelError + 1

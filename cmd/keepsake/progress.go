@@ -105,47 +105,6 @@ func (m *meter) measure(p progress, now time.Time) progress {
 	return p
 }
 
-// renderProgress shows progress on this process's terminal: one line that is
-// overwritten, or, where that cannot be, a plain line now and then.
-func (a *app) renderProgress() func(json.RawMessage) error {
-	if a.flags.quiet {
-		return nil
-	}
-	var mu sync.Mutex
-	var shown bool
-	var lastPlain time.Time
-	return func(raw json.RawMessage) error {
-		mu.Lock()
-		defer mu.Unlock()
-		var p progress
-		if err := json.Unmarshal(raw, &p); err != nil {
-			return err
-		}
-		end := p.Action == ""
-		switch {
-		case a.flags.json && !end:
-			write(a.env.stdout, string(raw)+"\n")
-		case a.flags.json:
-		case a.env.terminal && end:
-			if shown {
-				write(a.env.stdout, "\r\x1b[K")
-			}
-			shown = false
-		case a.env.terminal:
-			line := []rune(p.line())
-			if a.env.width > 0 && len(line) >= a.env.width {
-				line = line[:a.env.width-1]
-			}
-			write(a.env.stdout, "\r\x1b[K"+string(line))
-			shown = true
-		case !end && time.Since(lastPlain) > 30*time.Second && p.Elapsed >= 30:
-			write(a.env.stderr, p.line()+"\n")
-			lastPlain = time.Now()
-		}
-		return nil
-	}
-}
-
 func (p *progress) line() string {
 	s := p.Action
 	if p.TotalBytes > 0 || p.TotalFiles > 0 {
@@ -171,7 +130,7 @@ func roughly(d time.Duration) string {
 	case d < 90*time.Second:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < 90*time.Minute:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
+		return fmt.Sprintf("%d min", int(d.Minutes()+0.5))
 	}
 	return fmt.Sprintf("%d h", int(d.Hours()+0.5))
 }

@@ -128,7 +128,7 @@ func release(db *bbolt.DB) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(time.Second):
+	case <-time.After(200 * time.Millisecond):
 	}
 }
 
@@ -307,7 +307,11 @@ func guard(f func() error) (err error) {
 
 // classify maps what bbolt says of unreadable files to ErrDamaged.
 func classify(err error) error {
-	for _, damaged := range []error{berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum} {
+	for _, damaged := range []error{
+		berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum,
+		// No call of ours brings these about on a good file.
+		berrors.ErrIncompatibleValue, berrors.ErrBucketNotFound, berrors.ErrBucketExists, berrors.ErrKeyRequired,
+	} {
 		if errors.Is(err, damaged) {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
