@@ -105,9 +105,11 @@ func (u *up) chooseSources(dirs []string) error {
 		}
 	}
 	for i := range u.sources {
-		if _, err := sourceDir(u.sources[i].Path); err != nil {
+		dir, err := sourceDir(u.sources[i].Path)
+		if err != nil {
 			return err
 		}
+		u.sources[i].Path = dir
 	}
 	return nil
 }
