@@ -43,7 +43,7 @@ func attrOf(n *tree.Node, acls bool) attr {
 	case tree.CharDevice, tree.BlockDevice:
 		a.rdev = encodeDevice(n.Rdev)
 	case tree.Dir:
-		a.size = blockSize
+		a.size, a.blocks = blockSize, blockSize/512
 		// Two means "no subdirectories" to programs that save themselves looking.
 		if a.links == 2 && n.Below.Dirs > 0 {
 			a.links = 1

@@ -85,17 +85,26 @@ func newSource(id [16]byte, name string, list []*store.Snapshot) *source {
 		s.hidden = s.running && finished
 		finished = finished || !s.running
 	}
+	newest := newestOf(list)
 	for _, s := range named {
 		if s.hidden {
 			continue
 		}
 		src.snapshots = append(src.snapshots, s)
 		src.byName[s.name] = s
-		if src.latest == nil || !s.running || src.latest.running {
+		if s.id == newest {
 			src.latest = s
 		}
 	}
 	return src
+}
+
+func newestOf(list []*store.Snapshot) store.SnapshotID {
+	some := make([]store.Snapshot, len(list))
+	for i, s := range list {
+		some[i] = *s
+	}
+	return store.Newest(some).ID
 }
 
 // has reports whether the catalogue was made from these snapshots.

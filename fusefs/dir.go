@@ -49,14 +49,6 @@ func (d *dir) treeNode() *tree.Node {
 	return &tree.Node{Type: tree.Dir, Pages: d.pages, Entries: d.entries}
 }
 
-// node returns the whole node of the directory.
-func (d *dir) node(ctx context.Context) (*tree.Node, error) {
-	if d.root != nil {
-		return d.root, nil
-	}
-	return d.entry.node(ctx)
-}
-
 // find returns the node of a name in d, from the runs if they know, and an
 // error that is fs.ErrNotExist if there is none.
 func (d *dir) find(request context.Context, name string) (*tree.Node, error) {
@@ -128,6 +120,7 @@ func (d *dir) child(ctx context.Context, n *tree.Node, out *fuse.EntryOut) (*fs.
 		return nil, e.fail(err)
 	}
 	e.entryOut(out)
+	d.v.adopted()
 	return inode, 0
 }
 

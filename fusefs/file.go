@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"io"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -13,7 +14,10 @@ import (
 )
 
 // file is a regular file inside a snapshot.
-type file struct{ entry }
+type file struct {
+	entry
+	open atomic.Int32 // handles
+}
 
 var (
 	_ fs.NodeOpener      = (*file)(nil)
@@ -36,7 +40,8 @@ func (f *file) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 		return nil, 0, f.fail(err)
 	}
 	h := &handle{f: f, content: content, size: content.Size()}
-	h.ahead = reader{h: h}
+	h.ahead.h = h
+	f.open.Add(1)
 	return h, fuse.FOPEN_KEEP_CACHE, 0
 }
 
@@ -82,6 +87,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 
 func (h *handle) Release(context.Context) syscall.Errno {
 	h.ahead.stop()
+	h.f.open.Add(-1)
 	return 0
 }
 

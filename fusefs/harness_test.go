@@ -66,6 +66,11 @@ func (m *mounted) path(elements ...string) string {
 // mount mounts a repository in a temporary directory until the test ends.
 func mount(t testing.TB, r *store.Repository, change func(*fusefs.Options)) *mounted {
 	t.Helper()
+	return mountBy(t, r, change, func(o fusefs.Options) (*fusefs.Mounted, error) { return fusefs.Mount(t.Context(), o) })
+}
+
+func mountBy(t testing.TB, r *store.Repository, change func(*fusefs.Options), by func(fusefs.Options) (*fusefs.Mounted, error)) *mounted {
+	t.Helper()
 	needFUSE(t)
 	dir := filepath.Join(t.TempDir(), "mount")
 	m := &mounted{dir: dir, log: &logs{}}
@@ -83,7 +88,7 @@ func mount(t testing.TB, r *store.Repository, change func(*fusefs.Options)) *mou
 		}
 	})
 	var err error
-	if m.Mounted, err = fusefs.Mount(t.Context(), o); err != nil {
+	if m.Mounted, err = by(o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -150,7 +155,7 @@ func library(t testing.TB, dir string) map[string][]byte {
 		"small":            []byte("hello"),
 		"photos/a.jpg":     random(1, 3<<20),
 		"photos/b.jpg":     random(2, 700<<10),
-		"video/large.mov":  random(3, 40<<20),
+		"video/large.mov":  random(3, 12<<20),
 		"text/compress.me": bytes.Repeat([]byte("all work and no play "), 100_000),
 	}
 	for i := range 600 {

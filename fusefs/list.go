@@ -174,7 +174,7 @@ func (l *list) stat(c *catalogue, out *fuse.Attr) {
 		when = tree.TimeOf(l.v.born)
 	}
 	// One link: the number of subdirectories is not to be concluded from it.
-	a := attr{mode: unix.S_IFDIR | 0o555, uid: l.v.uid, gid: l.v.gid, links: 1, size: blockSize, mtime: when, ctime: when}
+	a := attr{mode: unix.S_IFDIR | 0o555, uid: l.v.uid, gid: l.v.gid, links: 1, size: blockSize, blocks: blockSize / 512, mtime: when, ctime: when}
 	a.fill(out, l.no.ino)
 	if l.id.kind == listRoot {
 		out.Ino = rootIno

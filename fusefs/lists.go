@@ -52,7 +52,12 @@ func (v *view) catalogue(request context.Context) *catalogue {
 
 // load reads the catalogue and closes done.
 func (v *view) load(done chan struct{}) {
-	next, err := v.readCatalogue(v.life)
+	var next *catalogue
+	err := errUnmounted
+	if v.gate.enter() {
+		next, err = v.readCatalogue(v.life)
+		v.gate.leave()
+	}
 	l := &v.lists
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -30,6 +30,13 @@ type Options struct {
 	// Prefetch is how many bytes sequential readers together may be ahead; 0
 	// means 16 MiB. It should be well below the store's cache.
 	Prefetch int64
+	// Nodes is how many nodes are kept alive for the kernel before it is asked
+	// to forget some; 0 means 50,000. Each takes under 1 KiB of memory.
+	Nodes int
+	// ReadAhead, if it is not 0, is how many bytes the kernel reads ahead of a
+	// sequential reader; its own choice is 128 KiB. More is faster, and makes
+	// small reads of mapped files dearer. Only root can set it.
+	ReadAhead int
 	// Patience bounds the time of every operation; 0 means 25 s.
 	Patience time.Duration
 	// Log is told of damage and of what else an operator must know; nil means
@@ -44,6 +51,9 @@ const defaultPatience = 25 * time.Second
 func (o Options) withDefaults() Options {
 	if o.Prefetch == 0 {
 		o.Prefetch = defaultAhead
+	}
+	if o.Nodes == 0 {
+		o.Nodes = defaultNodes
 	}
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
@@ -76,6 +86,10 @@ type Mounted struct {
 // somebody else unmounts it.
 func Mount(ctx context.Context, o Options) (*Mounted, error) {
 	o = o.withDefaults()
+	return newView(ctx, o).mount(ctx, o)
+}
+
+func (v *view) mount(ctx context.Context, o Options) (*Mounted, error) {
 	if err := available(); err != nil {
 		return nil, err
 	}
@@ -86,7 +100,6 @@ func Mount(ctx context.Context, o Options) (*Mounted, error) {
 	if healed {
 		o.Log.Info("took away the mount that a killed process had left", "dir", o.Dir)
 	}
-	v := newView(ctx, o)
 	first, err := v.readCatalogue(ctx)
 	if err != nil {
 		v.end()
@@ -117,6 +130,7 @@ func newView(ctx context.Context, o Options) *view {
 		ahead: &ahead{limit: o.Prefetch}, born: o.Now(), patience: o.Patience, acls: true,
 		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()),
 	}
+	v.trimmer.limit = o.Nodes
 	v.life, v.end = context.WithCancel(context.WithoutCancel(ctx))
 	return v
 }
@@ -149,8 +163,20 @@ func (m *Mounted) serve(o Options) error {
 	// Without the table of mounts the view works all the same.
 	if at, ok, err := mountedAt(m.dir); err == nil && ok {
 		m.minor = at.minor
+		setReadAhead(at.minor, o)
 	}
 	return nil
+}
+
+// setReadAhead tells the kernel how far to read ahead in the mount of that device.
+func setReadAhead(minor uint32, o Options) {
+	if o.ReadAhead == 0 {
+		return
+	}
+	name := fmt.Sprintf("/sys/class/bdi/0:%d/read_ahead_kb", minor)
+	if err := os.WriteFile(name, fmt.Appendf(nil, "%d", o.ReadAhead>>10), 0); err != nil {
+		o.Log.Warn("the kernel's read-ahead stays as it is", "error", err)
+	}
 }
 
 // attach mounts: root by itself, anybody else, or root where that is not

@@ -23,11 +23,11 @@ import (
 // helperDir names the mount point in the process that TestHealAfterKill kills.
 const helperDir = "KEEPSAKE_TEST_MOUNT"
 
-// TestHelper is that process: it mounts, says so and waits to be killed.
+// TestHelper is that process: it mounts, says so and waits to be killed. Elsewhere it does nothing.
 func TestHelper(t *testing.T) {
 	dir := os.Getenv(helperDir)
 	if dir == "" {
-		t.SkipNow()
+		return
 	}
 	r := storetest.New(t).Open(t)
 	if _, err := fusefs.Mount(t.Context(), fusefs.Options{Repository: r, Dir: dir}); err != nil {
@@ -184,7 +184,7 @@ func TestUnmountWithOpenFiles(t *testing.T) {
 	if _, err := os.Lstat(m.dir); !os.IsNotExist(err) {
 		t.Errorf("the mount point is still there: %v", err)
 	}
-	if _, err := f.ReadAt(head, 30<<20); err == nil {
+	if _, err := f.ReadAt(head, 10<<20); err == nil {
 		t.Error("an open file can be read after the view was unmounted")
 	}
 }

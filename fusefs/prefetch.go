@@ -87,6 +87,10 @@ func (r *reader) note(off, n int64) {
 // run reads ahead until the window is full.
 func (r *reader) run(ctx context.Context, v *view) {
 	defer v.ahead.active.Add(-1)
+	if !v.gate.enter() {
+		return
+	}
+	defer v.gate.leave()
 	buf := v.buffer(aheadStep)
 	defer v.buffers.Put(buf)
 	for {

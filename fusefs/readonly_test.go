@@ -105,7 +105,7 @@ func TestMountFlags(t *testing.T) {
 			t.Errorf("not mounted %s", name)
 		}
 	}
-	if st.Blocks < 10_000 || st.Bavail != 0 || st.Files < 600 || st.Namelen != 255 {
+	if st.Blocks < 4_000 || st.Bavail != 0 || st.Files < 600 || st.Namelen != 255 {
 		t.Errorf("statfs says %+v", st)
 	}
 }

@@ -89,5 +89,6 @@ func (m *Mounted) waitGone() bool {
 // letGo ends what runs for the view and lets Wait return.
 func (m *Mounted) letGo() {
 	m.v.end()
+	m.v.gate.close(m.v.patience)
 	m.once.Do(func() { close(m.gone) })
 }

@@ -35,6 +35,8 @@ type view struct {
 	runs  *runs
 	ahead *ahead
 
+	trimmer trimmer
+
 	born     time.Time // when it was mounted
 	patience time.Duration
 	acls     bool // the kernel enforces them
@@ -44,6 +46,7 @@ type view struct {
 	// under it and not under the request, whose memory go-fuse uses again.
 	life    context.Context
 	end     context.CancelFunc
+	gate    gate
 	lists   lists
 	damage  damage
 	buffers sync.Pool
@@ -64,11 +67,12 @@ func within[T any](v *view, request context.Context, op func(ctx context.Context
 		err   error
 	}
 	var none T
-	if v.life.Err() != nil {
+	if v.life.Err() != nil || !v.gate.enter() {
 		return none, errUnmounted
 	}
 	done := make(chan result, 1)
 	go func() {
+		defer v.gate.leave()
 		var r result
 		defer func() {
 			if p := recover(); p != nil {

@@ -46,18 +46,32 @@ func choose(all []Snapshot, spec string, local *time.Location) (Snapshot, error)
 	if labels := labelsOf(chosen); len(labels) > 1 {
 		return Snapshot{}, fmt.Errorf("%w: %q could mean any of %s; say %s@%s", ErrAmbiguous, spec, strings.Join(labels, ", "), when, labels[0])
 	}
-	return newest(chosen), nil
+	return Newest(chosen), nil
 }
 
-// newest prefers snapshots that were finished: one in progress lacks what had
-// not been reached.
-func newest(some []Snapshot) Snapshot {
-	for _, s := range slices.Backward(some) {
-		if s.Basis != tree.InProgress {
-			return s
+// Newest returns the newest of some snapshots of one source; some must not be
+// empty. Within a chain numbers decide, since clocks are set back; between
+// chains the time does. A finished snapshot is preferred: one in progress lacks
+// what had not been reached.
+func Newest(some []Snapshot) Snapshot {
+	heads := map[chainID]Snapshot{}
+	for _, s := range some {
+		chain := chainID{s.Source, s.Writer}
+		head, ok := heads[chain]
+		finished, had := s.Basis != tree.InProgress, head.Basis != tree.InProgress
+		if !ok || finished && !had || finished == had && s.Number > head.Number {
+			heads[chain] = s
 		}
 	}
-	return some[len(some)-1]
+	var best Snapshot
+	for _, s := range heads {
+		finished, had := s.Basis != tree.InProgress, best.Basis != tree.InProgress
+		switch {
+		case best.Number == 0, finished && !had, finished == had && s.Started.Compare(best.Started) > 0:
+			best = s
+		}
+	}
+	return best
 }
 
 func labelsOf(some []Snapshot) []string {

@@ -88,9 +88,11 @@ func (b *builder) file(d *document) *tree.Node {
 	return n
 }
 
+func (b *builder) page(encoded []byte) (crypto.ChunkID, error) { return b.put(pack.Page, encoded), nil }
+
 func (b *builder) folder(f folder) *tree.Node {
 	n := &tree.Node{Type: tree.Dir, Mode: 0o755, MTime: tree.Time{Sec: 1}}
-	p := tree.NewPageBuilder(odds, func(encoded []byte) (crypto.ChunkID, error) { return b.put(pack.Page, encoded), nil })
+	p := tree.NewPageBuilder(odds, b.page)
 	for _, name := range sorted(f) {
 		var child *tree.Node
 		switch v := f[name].(type) {

@@ -147,6 +147,9 @@ func (r *Repository) openIndex(ctx context.Context) error {
 	if err == nil && !clean {
 		err = r.takeUp(ctx, fresh)
 	}
+	if errors.Is(err, index.ErrDamaged) { // further in than Open looks
+		err = r.rebuild(ctx)
+	}
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}

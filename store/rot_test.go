@@ -186,7 +186,7 @@ func TestPhantomChunk(t *testing.T) {
 // made anew at the latest when the repository is opened again.
 func TestRottenPages(t *testing.T) {
 	const page = 4096
-	for seed := range uint64(12) {
+	for seed := range uint64(9) {
 		l := newLibrary(t)
 		r, err := l.TryOpen(t.Context())
 		if err != nil {

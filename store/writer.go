@@ -78,6 +78,12 @@ func (r *Repository) newWriter(ctx context.Context) (*Writer, error) {
 			return nil, fmt.Errorf("removing what a killed run left: %w", err)
 		}
 	}
+	if _, err := r.index.Clean(); errors.Is(err, index.ErrDamaged) {
+		// The last session may have failed for it.
+		if err := r.rebuild(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.applyCondemned(ctx); err != nil {
 		return nil, err
 	}

@@ -77,24 +77,12 @@ Every verb works while up is running. keepsake help VERB says more.`,
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "print results and errors only")
 	f.CountVarP(&a.flags.verbose, "verbose", "v", "say more; twice for debugging")
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours (NO_COLOR)")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w; see keepsake %s --help", err, c.Name())}
-	})
 	root.AddCommand(
 		a.upCommand(), a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.restoreCommand(),
 		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.versionCommand(),
 	)
+	strict(root)
 	return root
-}
-
-// exactly is the arity of a verb, as a usage error.
-func exactly(n int, what string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) != n {
-			return &usageError{fmt.Errorf("keepsake %s takes %s; see keepsake %s --help", c.Name(), what, c.Name())}
-		}
-		return nil
-	}
 }
 
 // readConfig reads the nearest configuration file, if there is one.

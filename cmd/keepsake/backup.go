@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,7 +105,10 @@ func backupHandler(ctx context.Context, s *session, args backupArgs, out *output
 func sourceDir(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", path, errors.Unwrap(err))
+		if inner, ok := errors.AsType[*fs.PathError](err); ok {
+			err = inner.Err // path says where, as it was given
+		}
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	info, err := os.Stat(resolved)
 	if err != nil {

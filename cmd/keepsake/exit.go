@@ -26,12 +26,6 @@ const (
 	exitInterrupted  = 130
 )
 
-// usageError marks mistakes in the command line.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
 // errIncomplete ends a verb that has already said what is missing.
 var errIncomplete = errors.New("incomplete")
 
@@ -48,7 +42,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNoRepository
 	case errors.As(err, new(*state.OwnedError)), errors.Is(err, control.ErrOwned):
 		return exitSecondOwner
-	case errors.Is(err, crypto.ErrWrongSecret):
+	case errors.Is(err, crypto.ErrWrongSecret), errors.Is(err, crypto.ErrNoSlots):
 		return exitPassword
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return exitInterrupted
@@ -61,7 +55,7 @@ func remedy(err error) string {
 	switch {
 	case errors.Is(err, store.ErrNoRepository), errors.Is(err, backend.ErrNoRepository):
 		return "Create one with keepsake up DIR or keepsake init, or say where it is with --repository."
-	case errors.Is(err, crypto.ErrWrongSecret):
+	case errors.Is(err, crypto.ErrWrongSecret), errors.Is(err, crypto.ErrNoSlots):
 		return "Check the password or key file; the recovery code works as a password, too."
 	case errors.Is(err, syscall.ENOSPC):
 		return "The disk is full. Earlier snapshots are intact; free some space and run this again."

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -74,6 +78,7 @@ func (a *app) addKey(ctx context.Context, keyFile string, recovery bool, label s
 			return err
 		}
 		args.Kind, args.Text = crypto.SlotKeyFile, string(b)
+		return a.addSaved(ctx, args, path)
 	case recovery:
 		return a.addRecovery(ctx, args)
 	default:
@@ -101,7 +106,7 @@ func (a *app) addRecovery(ctx context.Context, args keyAddArgs) error {
 		}
 	}
 	args.Kind, args.Text = crypto.SlotRecoveryCode, code.Printable()
-	if err := a.act(ctx, "key add", args); err != nil {
+	if err := a.addSaved(ctx, args, m.recoveryFile); err != nil {
 		return err
 	}
 	if m.recoveryFile != "" {
@@ -110,6 +115,16 @@ func (a *app) addRecovery(ctx context.Context, args keyAddArgs) error {
 	}
 	a.output().printf("Recovery    %s", code.Printable())
 	return nil
+}
+
+// addSaved adds a slot whose secret was written to a file beforehand. A file
+// that opens nothing would mislead, so it goes if the slot did not come to be.
+func (a *app) addSaved(ctx context.Context, args keyAddArgs, path string) error {
+	err := a.act(ctx, "key add", args)
+	if err != nil && path != "" {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 func (k keyAddArgs) secret() (crypto.Secret, error) {
@@ -148,6 +163,10 @@ func keyListHandler(ctx context.Context, s *session, _ struct{}, out *output) er
 	if err != nil {
 		return err
 	}
+	// The oldest first, and always in the same order.
+	slices.SortFunc(slots, func(a, b *crypto.Slot) int {
+		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Kind, b.Kind), bytes.Compare(a.ID[:], b.ID[:]))
+	})
 	var rows []table.Row
 	for _, slot := range slots {
 		made := time.Unix(slot.Created, 0)

@@ -53,6 +53,8 @@ func workDir(t *testing.T) string {
 	for _, d := range []string{dir, filepath.Dir(dir)} {
 		check(t, os.Chmod(d, 0o711))
 	}
+	// Registered after t.TempDir, so done before it removes the directory.
+	t.Cleanup(func() { unmountBelow(t, dir) })
 	return dir
 }
 

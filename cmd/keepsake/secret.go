@@ -27,7 +27,7 @@ func (a *app) secret(ctx context.Context, kinds []crypto.SlotKind) (crypto.Secre
 	if text, ok, err := a.givenPassword(ctx, "KEEPSAKE_PASSWORD"); err != nil || ok {
 		return textSecret(text), err
 	}
-	if slices.Contains(kinds, crypto.SlotKeyFile) {
+	if a.flags.keyFile != "" || slices.Contains(kinds, crypto.SlotKeyFile) {
 		if path, explicit := a.keyFile(); path != "" {
 			s, err := readKeyFile(path)
 			if err == nil || explicit || !errors.Is(err, fs.ErrNotExist) {

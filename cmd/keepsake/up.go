@@ -74,9 +74,6 @@ func (u *up) run(ctx context.Context, dirs []string) error {
 	if err != nil {
 		return err
 	}
-	if err := u.saveConfig(); err != nil {
-		return err
-	}
 	req := control.Request{Verb: "up", Args: json.RawMessage("{}"), Options: u.a.options()}
 	err = u.a.own(ctx, local, req, u.keep)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

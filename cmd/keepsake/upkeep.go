@@ -30,6 +30,10 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	// Only what works is worth repeating without being asked.
+	if err := u.saveConfig(); err != nil {
+		return err
+	}
 	if s.mounted, err = s.mountAt(ctx, u.mount, false, u.out); errors.Is(err, fusefs.ErrNoFUSE) {
 		u.out.note("%v; backups go on without the mounted view", err)
 	} else if err != nil {

@@ -46,17 +46,23 @@ func Bind(ctx context.Context, r *store.Repository, label, path, host string) (s
 	return s, continued, r.State().Bind(s)
 }
 
-// previous returns the newest snapshot of a source, by whichever writer; false
-// if there is none that can be read.
-func previous(ctx context.Context, r *store.Repository, id state.SourceID) (store.Snapshot, bool, error) {
+// previous returns the newest snapshot of a source: of this writer's chain if
+// it has one, by number, else of any other's; false if there is none that can
+// be read. One in progress counts: it has what was stored last.
+func previous(ctx context.Context, r *store.Repository, id state.SourceID) (newest store.Snapshot, ok bool, err error) {
 	all, _, err := r.Snapshots(ctx)
 	if err != nil {
-		return store.Snapshot{}, false, err
+		return newest, false, err
 	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Source == id {
-			return all[i], true, nil
+	own := false
+	for _, s := range all {
+		if s.Source != id {
+			continue
+		}
+		mine := s.Writer == r.State().Writer()
+		if !ok || mine && !own || mine == own && (mine && s.Number > newest.Number || !mine) {
+			newest, ok, own = s, true, mine
 		}
 	}
-	return store.Snapshot{}, false, nil
+	return newest, ok, nil
 }

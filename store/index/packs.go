@@ -51,65 +51,68 @@ func lookup(tx *bbolt.Tx, id crypto.ChunkID) (Place, bool) {
 
 // Add records packs that are durable, in short transactions. A chunk that
 // already has a place gets the new one, unless the new pack is condemned or
-// damaged. Adding a pack again is harmless.
+// damaged. Adding a pack again is harmless, and so is adding a part of one.
 func (d *DB) Add(tables ...Table) error {
-	for i := range tables {
-		if err := d.add(&tables[i]); err != nil {
-			return fmt.Errorf("adding pack %v to the index: %w", tables[i].Pack.ID, err)
+	var entries []pack.Entry // of tables[0]: those that are left
+	for begun := false; len(tables) > 0; {
+		d.changes.Add(1)
+		var done int          // tables finished by this transaction
+		var left []pack.Entry // of the one after them
+		err := d.update(func(tx *bbolt.Tx) error {
+			room := batch
+			for done = 0; done < len(tables) && room > 0; done++ {
+				t := &tables[done]
+				if left = entries; done > 0 || !begun {
+					left = sortedEntries(t.Entries)
+				}
+				n := min(len(left), room)
+				if err := addPart(tx, t, left[:n], n == len(left)); err != nil {
+					return fmt.Errorf("adding pack %v to the index: %w", t.Pack.ID, err)
+				}
+				if left = left[n:]; len(left) > 0 {
+					return nil
+				}
+				room -= n
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
+		tables, entries, begun = tables[done:], left, len(left) > 0
 	}
 	return nil
 }
 
-func (d *DB) add(t *Table) error {
-	d.changes.Add(1)
-	var sequence uint32
-	p := t.Pack
-	if err := d.update(func(tx *bbolt.Tx) (err error) {
-		if sequence, err = sequenceOf(tx, p.ID); err != nil {
-			return err
-		}
-		// What is known of the pack's fitness stays.
-		if old, err := packAt(tx, sequenceKey(sequence)); err == nil {
-			p.Condemned, p.Damaged = p.Condemned || old.Condemned, p.Damaged || old.Damaged
-		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	// Sorted keys dirty each leaf once.
-	entries := slices.Clone(t.Entries)
+// sortedEntries returns the entries in the order of the index, so that each
+// leaf is dirtied once.
+func sortedEntries(entries []pack.Entry) []pack.Entry {
+	entries = slices.Clone(entries)
 	slices.SortFunc(entries, func(a, b pack.Entry) int { return bytes.Compare(a.Chunk[:], b.Chunk[:]) })
-	usable := Place{Pack: p}.Usable()
-	for {
-		n := min(len(entries), batch)
-		part, last := entries[:n], n == len(entries)
-		err := d.update(func(tx *bbolt.Tx) error {
-			for i := range part {
-				if err := putPlace(tx, sequence, &part[i], usable); err != nil {
-					return err
-				}
-			}
-			if !last {
-				return nil
-			}
-			return putPack(tx, sequence, p)
-		})
-		if err != nil || last {
-			return err
-		}
-		entries = entries[n:]
-	}
+	return entries
 }
 
-// putPack records a pack. A mark that was set meanwhile stays.
-func putPack(tx *bbolt.Tx, sequence uint32, p Pack) error {
-	key := sequenceKey(sequence)
-	if old, err := packAt(tx, key); err == nil {
-		p.Condemned = p.Condemned || old.Condemned
-		p.Damaged = p.Damaged || old.Damaged
+// addPart adds some entries of a pack, and its record with the last of them.
+func addPart(tx *bbolt.Tx, t *Table, part []pack.Entry, last bool) error {
+	p := t.Pack
+	sequence, err := sequenceOf(tx, p.ID)
+	if err != nil {
+		return err
 	}
-	return tx.Bucket(bucketPacks).Put(key, p.append(nil, key))
+	// What is known of the pack's fitness stays.
+	if old, err := packAt(tx, sequenceKey(sequence)); err == nil {
+		p.Condemned, p.Damaged = p.Condemned || old.Condemned, p.Damaged || old.Damaged
+	}
+	usable := Place{Pack: p}.Usable()
+	for i := range part {
+		if err := putPlace(tx, sequence, &part[i], usable); err != nil {
+			return err
+		}
+	}
+	if !last {
+		return nil
+	}
+	return tx.Bucket(bucketPacks).Put(sequenceKey(sequence), p.append(nil, sequenceKey(sequence)))
 }
 
 // packAt reads the record of a pack. One that is not there or rotten is an

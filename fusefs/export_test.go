@@ -1,0 +1,69 @@
+package fusefs
+
+import (
+	"context"
+	"time"
+
+	"keepsake/store"
+)
+
+// MountColliding is Mount, and every path and every group of links gets one of
+// n inode numbers with the same generation.
+func MountColliding(ctx context.Context, o Options, n uint64) (*Mounted, error) {
+	o = o.withDefaults()
+	v := newView(ctx, o)
+	v.hash = func(b []byte) number {
+		if b[0] != ofPath && b[0] != ofLinks {
+			return realHash(b)
+		}
+		return number{ino: 1000 + realHash(b).ino%n, gen: 7}
+	}
+	return v.mount(ctx, o)
+}
+
+// Live is the number of nodes that the view keeps for the kernel.
+func (m *Mounted) Live() int { return m.v.table.len() }
+
+// TrimByName makes the view forget as it does on a kernel that cannot prune.
+func (m *Mounted) TrimByName() { m.v.trimmer.byName.Store(true) }
+
+// RunNodes is the number of decoded nodes that are kept.
+func (m *Mounted) RunNodes() int {
+	m.v.runs.mu.Lock()
+	defer m.v.runs.mu.Unlock()
+	return m.v.runs.nodes
+}
+
+// Names returns the folder names that a catalogue of snapshots has, by source.
+func Names(all []store.Snapshot) (folders map[string][]string, latest map[string]string) {
+	folders, latest = map[string][]string{}, map[string]string{}
+	for _, s := range newCatalogue(all).sources {
+		for _, snap := range s.snapshots {
+			folders[s.name] = append(folders[s.name], snap.name)
+		}
+		latest[s.name] = s.latest.name
+	}
+	return folders, latest
+}
+
+// Within runs within with a view that waits so long.
+func Within(request context.Context, patience time.Duration, op func(context.Context) (int, error)) (int, error) {
+	v := newView(context.Background(), Options{Patience: patience}.withDefaults())
+	defer v.end()
+	return within(v, request, op)
+}
+
+// The errors of operations that did not end.
+var (
+	ErrTooSlow     = errTooSlow
+	ErrInterrupted = errInterrupted
+)
+
+// Errno is the errno that an error becomes.
+var Errno = errno
+
+// Masked is the mode that a kernel without ACLs is told.
+var Masked = masked
+
+// SafeLabel is a label as a path component.
+var SafeLabel = safeLabel

@@ -1,0 +1,287 @@
+package fusefs_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"keepsake/fusefs"
+	"keepsake/store/storetest"
+	"keepsake/store/tree"
+)
+
+func getxattr(path, name string) (string, error) {
+	buf := make([]byte, 1<<16)
+	n, err := unix.Lgetxattr(path, name, buf)
+	return string(buf[:max(n, 0)]), err
+}
+
+func TestOwnAttributes(t *testing.T) {
+	m, files, s, _, _ := view(t, nil)
+	root := m.path("latest", "library") + "/"
+	sum := sha256.Sum256(files["photos/a.jpg"])
+	for _, test := range []struct {
+		path, name, want string
+		err              error
+	}{
+		{"photos/a.jpg", "user.keepsake.sha256", hex.EncodeToString(sum[:]), nil},
+		{"photos/a.jpg", "user.keepsake.snapshot", s.ID.String(), nil},
+		{"photos", "user.keepsake.snapshot", s.ID.String(), nil},
+		{"", "user.keepsake.snapshot", s.ID.String(), nil},
+		{"photos", "user.keepsake.sha256", "", unix.ENODATA},
+		{"photos/a.jpg", "user.none", "", unix.ENODATA},
+		{"photos/a.jpg", "security.capability", "", unix.ENODATA},
+	} {
+		got, err := getxattr(root+test.path, test.name)
+		if got != test.want || !errors.Is(err, test.err) {
+			t.Errorf("%s of %q is %q: %v", test.name, test.path, got, err)
+		}
+	}
+	if n, err := unix.Llistxattr(root+"photos/a.jpg", nil); n != 0 || err != nil {
+		t.Errorf("attributes of %d bytes are listed: %v", n, err)
+	}
+	if _, err := unix.Lgetxattr(root+"photos/a.jpg", "user.keepsake.sha256", make([]byte, 10)); !errors.Is(err, unix.ERANGE) {
+		t.Errorf("too little room: %v", err)
+	}
+}
+
+// TestStat compares what stat, statx and lseek say with what the disk says.
+func TestStat(t *testing.T) {
+	needFUSE(t)
+	dir := filepath.Join(t.TempDir(), "library")
+	write(t, dir+"/plain", random(1, 100_000))
+	if err := os.Link(dir+"/plain", dir+"/other name"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(dir + "/sparse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, off := range []int64{0, 8 << 20, 20 << 20} {
+		if _, err := f.WriteAt(random(2, 64<<10), off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(f.Truncate(32<<20), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := storetest.New(t).Open(t)
+	back(t, r, dir, "library", nil)
+	root := mount(t, r, nil).path("latest", "library")
+	for _, name := range []string{".", "plain", "other name", "sparse"} {
+		var was, is unix.Statx_t
+		mask := unix.STATX_BASIC_STATS | unix.STATX_BTIME
+		if err := unix.Statx(unix.AT_FDCWD, dir+"/"+name, 0, mask, &was); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Statx(unix.AT_FDCWD, root+"/"+name, 0, mask, &is); err != nil {
+			t.Fatal(err)
+		}
+		type said struct {
+			Mode                uint16
+			UID, GID, Links     uint32
+			Size, Blocks        uint64
+			Mtime, Ctime, Btime unix.StatxTimestamp
+		}
+		say := func(s *unix.Statx_t) said {
+			return said{s.Mode, s.Uid, s.Gid, s.Nlink, s.Size, s.Blocks, s.Mtime, s.Ctime, s.Btime}
+		}
+		if is.Mask&unix.STATX_BTIME == 0 {
+			was.Btime, is.Btime = unix.StatxTimestamp{}, unix.StatxTimestamp{}
+			t.Logf("%s: this kernel does not ask FUSE for the time of birth", name)
+		}
+		if say(&was) != say(&is) {
+			t.Errorf("%s: %+v became %+v", name, say(&was), say(&is))
+		}
+	}
+	a, errA := os.Stat(root + "/plain")
+	b, errB := os.Stat(root + "/other name")
+	if err := errors.Join(errA, errB); err != nil || !os.SameFile(a, b) {
+		t.Errorf("hard links are two files: %v", err)
+	}
+}
+
+// TestPermissions looks at the view as another user, with and without an ACL.
+func TestPermissions(t *testing.T) {
+	needFUSE(t)
+	if os.Geteuid() != 0 {
+		t.Skip("not run: only root can look with another user's eyes")
+	}
+	const owner, friend, stranger = 4001, 4002, 4003
+	dir := filepath.Join(t.TempDir(), "library")
+	for name, mode := range map[string]os.FileMode{"public": 0o644, "private": 0o600, "group": 0o660, "masked": 0o640, "none": 0} {
+		write(t, dir+"/"+name, []byte(name))
+		if err := errors.Join(os.Chown(dir+"/"+name, owner, owner), os.Chmod(dir+"/"+name, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The friend may read and write, but the mask leaves reading only.
+	acl := []byte{2, 0, 0, 0,
+		1, 0, 6, 0, 255, 255, 255, 255, // owner rw-
+		2, 0, 6, 0, friend & 0xff, friend >> 8, 0, 0, // friend rw-
+		4, 0, 0, 0, 255, 255, 255, 255, // owning group ---
+		16, 0, 4, 0, 255, 255, 255, 255, // mask r--
+		32, 0, 0, 0, 255, 255, 255, 255} // others ---
+	if err := unix.Setxattr(dir+"/masked", "system.posix_acl_access", acl, 0); err != nil {
+		t.Skipf("not run: no ACLs here: %v", err)
+	}
+	r := storetest.New(t).Open(t)
+	back(t, r, dir, "library", nil)
+	m := mount(t, r, func(o *fusefs.Options) { o.AllowOther = true })
+	root := m.path("latest", "library")
+	openUp(t, m.dir)
+	if got, err := getxattr(root+"/masked", "system.posix_acl_access"); err != nil || got != string(acl) {
+		t.Errorf("the ACL is %x: %v", got, err)
+	}
+	for _, test := range []struct {
+		user, group int
+		readable    []string
+	}{
+		{owner, owner, []string{"group", "masked", "private", "public"}},
+		{friend, friend, []string{"masked", "public"}},
+		{stranger, owner, []string{"group", "public"}}, // in the owning group, which the ACL gives nothing
+		{stranger, stranger, []string{"public"}},
+	} {
+		var got []string
+		as(t, test.user, test.group, func() {
+			for _, name := range []string{"group", "masked", "none", "private", "public"} {
+				if fd, err := unix.Open(root+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+					got = append(got, name)
+					_ = unix.Close(fd)
+				} else if !errors.Is(err, unix.EACCES) {
+					t.Errorf("%d opens %s: %v", test.user, name, err)
+				}
+			}
+		})
+		if !slices.Equal(got, test.readable) {
+			t.Errorf("user %d of group %d reads %q, want %q", test.user, test.group, got, test.readable)
+		}
+	}
+}
+
+// TestAlone shows that without AllowOther nobody else gets in.
+func TestAlone(t *testing.T) {
+	m, _, _, _, _ := view(t, nil)
+	if os.Geteuid() != 0 {
+		t.Skip("not run: only root can look with another user's eyes")
+	}
+	openUp(t, m.dir)
+	as(t, 4001, 4001, func() {
+		if fd, err := unix.Open(m.dir, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			_ = unix.Close(fd)
+			t.Error("another user can open the view")
+		}
+	})
+}
+
+// openUp makes the way to a mount point passable for everybody.
+func openUp(t *testing.T, dir string) {
+	t.Helper()
+	for dir = filepath.Dir(dir); dir != "/"; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode()&0o001 == 0 {
+			if err := os.Chmod(dir, info.Mode()|0o011); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestMaskedMode(t *testing.T) {
+	entry := func(tag, perm byte) []byte { return []byte{tag, 0, perm, 0, 1, 0, 0, 0} }
+	acl := func(entries ...[]byte) []tree.Xattr {
+		return []tree.Xattr{{Name: []byte("system.posix_acl_access"), Value: append([]byte{2, 0, 0, 0}, bytes.Join(entries, nil)...)}}
+	}
+	for name, test := range map[string]struct {
+		mode   uint32
+		xattrs []tree.Xattr
+		want   uint32
+	}{
+		"no ACL":                   {0o664, nil, 0o664},
+		"another attribute":        {0o664, []tree.Xattr{{Name: []byte("user.x")}}, 0o664},
+		"owning group has less":    {0o664, acl(entry(1, 6), entry(4, 0), entry(0x10, 6), entry(0x20, 4)), 0o604},
+		"mask has less":            {0o644, acl(entry(1, 6), entry(4, 6), entry(0x10, 4), entry(0x20, 4)), 0o644},
+		"a named user is shut out": {0o644, acl(entry(1, 6), entry(2, 0), entry(4, 4), entry(0x10, 4), entry(0x20, 4)), 0o600},
+		"not understood":           {0o4775, []tree.Xattr{{Name: []byte("system.posix_acl_access"), Value: []byte{9, 0, 0, 0}}}, 0o4700},
+	} {
+		if got := fusefs.Masked(test.mode, test.xattrs); got != test.want {
+			t.Errorf("%s: %o, want %o", name, got, test.want)
+		}
+	}
+}
+
+// TestCollision forces many nodes onto few inode numbers: whatever can be read
+// is right, and the rest is refused.
+func TestCollision(t *testing.T) {
+	needFUSE(t)
+	dir := filepath.Join(t.TempDir(), "library")
+	for i := range 60 {
+		write(t, fmt.Sprintf("%s/%02d", dir, i), fmt.Appendf(nil, "content of file %d", i))
+	}
+	r := storetest.New(t).Open(t)
+	back(t, r, dir, "library", nil)
+	m := mountBy(t, r, nil, func(o fusefs.Options) (*fusefs.Mounted, error) { return fusefs.MountColliding(t.Context(), o, 10) })
+	read, refused := 0, 0
+	try := func() {
+		for i := range 60 {
+			got, err := os.ReadFile(m.path("latest", "library", fmt.Sprintf("%02d", i)))
+			switch {
+			case errors.Is(err, unix.EIO):
+				refused++
+			case err != nil || string(got) != fmt.Sprintf("content of file %d", i):
+				t.Errorf("file %d: %q, %v", i, got, err)
+			default:
+				read++
+			}
+		}
+	}
+	try()
+	if _, err := os.ReadDir(m.path("latest", "library") + "/"); err != nil {
+		t.Errorf("listing: %v", err)
+	}
+	try()
+	if read == 0 || refused == 0 || read > 20 {
+		t.Errorf("%d read, %d refused", read, refused)
+	}
+	if len(m.log.lines("same inode number")) == 0 {
+		t.Error("nothing in the log")
+	}
+}
+
+// as runs what looks as another user, in a thread that ends with it.
+func as(t *testing.T, uid, gid int, look func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this
+		_, _, no := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
+		if no == 0 {
+			_, _, no = syscall.RawSyscall(syscall.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid))
+		}
+		if no == 0 {
+			_, _, no = syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid))
+		}
+		if no != 0 {
+			done <- no
+			return
+		}
+		look()
+		done <- nil
+	}()
+	if err := <-done; err != nil {
+		t.Fatalf("becoming user %d: %v", uid, err)
+	}
+}

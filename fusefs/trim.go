@@ -1,0 +1,94 @@
+package fusefs
+
+import (
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+)
+
+const (
+	// defaultNodes is how many nodes are kept alive, at well under 1 KiB each.
+	// The kernel alone would keep as many as its own memory has room for, which
+	// is more than a NAS has for us.
+	defaultNodes = 50_000
+	// trimPause is how long the kernel is given to forget, between two rounds.
+	trimPause = 20 * time.Millisecond
+	// pruneBatch is how many nodes one notification names.
+	pruneBatch = 512
+)
+
+// trimmer asks the kernel to forget nodes when there are too many.
+type trimmer struct {
+	limit   int
+	running atomic.Bool
+	byName  atomic.Bool // the kernel does not know how to prune; old ones do not
+}
+
+// adopted is called after a node was looked up.
+func (v *view) adopted() {
+	if v.table.len() > v.trimmer.limit && v.trimmer.running.CompareAndSwap(false, true) {
+		go v.trim()
+	}
+}
+
+// trim asks the kernel to forget so many nodes that three quarters of the
+// limit are left. Which ones is left to chance: the kernel says nothing of how
+// it uses them, and one that is forgotten too early costs one lookup.
+func (v *view) trim() {
+	defer v.trimmer.running.Store(false)
+	victims := v.table.pick(v.table.len() - v.trimmer.limit/4*3)
+	if !v.trimmer.byName.Load() {
+		v.prune(victims)
+	}
+	if v.trimmer.byName.Load() {
+		v.expire(victims)
+	}
+	time.Sleep(trimPause)
+}
+
+// prune lets the kernel drop what nobody uses at the moment.
+func (v *view) prune(victims []inside) {
+	batch := make([]*fs.Inode, 0, pruneBatch)
+	for i, m := range victims {
+		batch = append(batch, m.EmbeddedInode())
+		if len(batch) < pruneBatch && i < len(victims)-1 {
+			continue
+		}
+		if m.EmbeddedInode().NotifyPrune(batch) == syscall.ENOSYS {
+			v.trimmer.byName.Store(true)
+			return
+		}
+		batch = batch[:0]
+	}
+}
+
+// expire makes names invalid one by one. A directory stays, since a process
+// that works in it would be told that it is gone; so does a file that is open.
+func (v *view) expire(victims []inside) {
+	for _, m := range victims {
+		e := m.base()
+		f, isFile := m.(*file)
+		if _, isDir := m.(*dir); isDir || isFile && f.open.Load() > 0 {
+			continue
+		}
+		_ = e.parent.NotifyEntry(e.name) // that it is forgotten already is as good
+	}
+}
+
+// pick returns up to n nodes of snapshots, at random.
+func (t *table) pick(n int) []inside {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []inside
+	for _, m := range t.live { // begins anywhere
+		if len(all) >= n {
+			break
+		}
+		if i, ok := m.(inside); ok && i.base().parent != nil {
+			all = append(all, i)
+		}
+	}
+	return all
+}
