@@ -67,6 +67,8 @@ type sourceKeeper struct {
 	k       *Keeper
 	source  Watched
 	watcher *watch.Watcher
+	polled  bool      // events do not tell all: the file system is remote
+	scan    time.Time // when everything is scanned at the latest
 
 	mu   sync.Mutex // guards state
 	last SourceState
@@ -79,7 +81,7 @@ type SourceState struct {
 	Missing uint64
 	Waiting int // files still being written, as of the last look
 	Err     error
-	Polled  bool // some of it cannot be watched
+	Polled  bool // some of it cannot be watched, or is changed by others
 }
 
 // New makes a Keeper. Watches are set when Run runs.
@@ -111,7 +113,10 @@ func New(o Options) (*Keeper, error) {
 		if err != nil {
 			return nil, fmt.Errorf("watching %s: %w", s.Path, err)
 		}
-		k.sources = append(k.sources, &sourceKeeper{k: k, source: s, watcher: w, last: SourceState{Label: s.Source.Label}})
+		polled := remote(s.Path)
+		k.sources = append(k.sources, &sourceKeeper{
+			k: k, source: s, watcher: w, polled: polled, last: SourceState{Label: s.Source.Label, Polled: polled},
+		})
 	}
 	return k, nil
 }
@@ -184,11 +189,16 @@ func (s *sourceKeeper) keep(ctx context.Context) error {
 	}
 }
 
-// next waits for changes. A source whose root is gone is not captured: an
-// empty snapshot would look like deletion.
+// next waits for changes, or until everything is due to be scanned. A source
+// whose root is gone is not captured: an empty snapshot would look like deletion.
 func (s *sourceKeeper) next(ctx context.Context) (watch.Batch, error) {
 	for {
-		batch, err := s.watcher.Next(ctx, atLatest)
+		due, cancel := context.WithDeadline(ctx, s.scan)
+		batch, err := s.watcher.Next(due, atLatest)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return watch.Batch{All: true}, nil
+		}
 		if err != nil || !batch.RootMissing {
 			return batch, err
 		}

@@ -3,10 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"time"
 
 	"keepsake/daemon/capture"
 	"keepsake/daemon/watch"
 	"keepsake/store"
+	"keepsake/store/tree"
 )
 
 // capture takes one snapshot of what a batch names.
@@ -26,6 +28,7 @@ func (s *sourceKeeper) capture(ctx context.Context, batch watch.Batch, first boo
 		Own:           s.k.o.Own,
 		Dirty:         dirty(batch),
 		InFlux:        set(batch.Unsettled),
+		Basis:         s.basis(batch),
 		OnlyIfChanged: true,
 		Progress:      s.k.o.Progress,
 		Log:           s.k.o.Log,
@@ -40,10 +43,13 @@ func (s *sourceKeeper) capture(ctx context.Context, batch watch.Batch, first boo
 		s.note(func(l *SourceState) { l.Err = err })
 		return err
 	}
+	if batch.All {
+		s.scan = time.Now().Add(s.every())
+	}
 	published := result.Snapshot.ID != store.SnapshotID{}
 	s.note(func(l *SourceState) {
 		l.Err, l.Missing, l.Waiting = nil, result.Missing, len(batch.Unsettled)
-		l.Polled = len(batch.Rescan) > 0
+		l.Polled = s.polled || len(batch.Rescan) > 0
 		if published {
 			l.Newest = result.Snapshot
 		}
@@ -54,6 +60,23 @@ func (s *sourceKeeper) capture(ctx context.Context, batch watch.Batch, first boo
 		})
 	}
 	return nil
+}
+
+// every is how long after one full scan the next one is due.
+func (s *sourceKeeper) every() time.Duration {
+	if s.polled {
+		return pollEvery
+	}
+	return scanEvery
+}
+
+// basis is how a capture of this batch knows what changed; 0 leaves it to
+// capture.
+func (s *sourceKeeper) basis(batch watch.Batch) tree.Basis {
+	if s.polled && batch.All {
+		return tree.Polled
+	}
+	return 0
 }
 
 // dirty translates a batch: the watcher calls the root ".", capture "".

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"keepsake/fusefs"
 	"keepsake/store/storetest"
 )
 
@@ -23,20 +24,23 @@ func drop(b *testing.B, f *os.File) {
 const clip = 256 << 20
 
 // mountClip mounts a repository with one video and returns its path in the view.
-func mountClip(b *testing.B) string {
+func mountClip(b *testing.B, change func(*fusefs.Options)) string {
 	b.Helper()
 	needFUSE(b)
 	dir := filepath.Join(b.TempDir(), "library")
 	write(b, dir+"/clip.mov", random(1, clip))
 	r := storetest.New(b).Open(b)
 	back(b, r, dir, "library", nil)
-	return mount(b, r, nil).path("latest", "library", "clip.mov")
+	return mount(b, r, change).path("latest", "library", "clip.mov")
 }
 
 // BenchmarkSequential reads a video as a player or cp does, from the view and
 // from the reference.
 func BenchmarkSequential(b *testing.B) {
-	b.Run("view", func(b *testing.B) { readThrough(b, mountClip(b)) })
+	b.Run("view", func(b *testing.B) { readThrough(b, mountClip(b, nil)) })
+	b.Run("view with more read-ahead", func(b *testing.B) {
+		readThrough(b, mountClip(b, func(o *fusefs.Options) { o.ReadAhead = 1 << 20 }))
+	})
 	b.Run("reference", func(b *testing.B) { readThrough(b, mountReference(b, clip)) })
 }
 
@@ -60,7 +64,7 @@ func readThrough(b *testing.B, path string) {
 
 // BenchmarkRandom reads 64 KiB at places all over a video.
 func BenchmarkRandom(b *testing.B) {
-	f, err := os.Open(mountClip(b))
+	f, err := os.Open(mountClip(b, nil))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -89,7 +89,17 @@ func Mount(ctx context.Context, o Options) (*Mounted, error) {
 	return newView(ctx, o).mount(ctx, o)
 }
 
+// mount mounts the view, or ends it.
 func (v *view) mount(ctx context.Context, o Options) (*Mounted, error) {
+	m, err := v.tryMount(ctx, o)
+	if err != nil {
+		v.end()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (v *view) tryMount(ctx context.Context, o Options) (*Mounted, error) {
 	if err := available(); err != nil {
 		return nil, err
 	}
@@ -102,14 +112,12 @@ func (v *view) mount(ctx context.Context, o Options) (*Mounted, error) {
 	}
 	first, err := v.readCatalogue(ctx)
 	if err != nil {
-		v.end()
 		return nil, fmt.Errorf("mounting: %w", err)
 	}
 	v.lists.now, v.lists.told, v.lists.read = first, first, v.now()
 
 	made, err := makeDir(o.Dir)
 	if err != nil {
-		v.end()
 		return nil, fmt.Errorf("mounting: %w", err)
 	}
 	m := &Mounted{made: made, v: v, root: v.list(listID{kind: listRoot}), gone: make(chan struct{})}
@@ -117,7 +125,6 @@ func (v *view) mount(ctx context.Context, o Options) (*Mounted, error) {
 		err = m.serve(o)
 	}
 	if err != nil {
-		v.end()
 		m.removeDir()
 		return nil, fmt.Errorf("mounting at %s: %w", o.Dir, err)
 	}

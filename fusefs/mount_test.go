@@ -223,7 +223,10 @@ func TestNewSnapshotAppears(t *testing.T) {
 	}
 
 	write(t, dir+"/second", []byte("2"))
-	time.Sleep(1100 * time.Millisecond) // so that the folder is named by another second
+	time.Sleep(1100 * time.Millisecond)          // so that the folder is named by another second
+	if _, err := os.Readlink(link); err != nil { // and the kernel has the old link
+		t.Fatal(err)
+	}
 	back(t, r, dir, "library", nil)
 	m.Refresh()
 	if got := list(t, link+"/"); !slices.Equal(got, []string{"first", "second"}) {

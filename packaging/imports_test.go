@@ -93,8 +93,8 @@ var house = []room{
 const everything = "*"
 
 // testModules may be imported by the tests of any room: go-fuse for the reference server that mounts are measured against,
-// the rest to build and inspect trees and to run the program as people do.
-var testModules = []string{"github.com/rogpeppe/go-internal", goFUSE, xattr, xSync, xSystem}
+// the rest to build and inspect trees and objects and to run the program as people do.
+var testModules = []string{"github.com/rogpeppe/go-internal", goFUSE, xattr, xxh3, xSync, xSystem}
 
 // quarantined modules stay in the rooms that were made for them, whatever the table is changed to.
 var quarantined = map[string][]string{

@@ -58,14 +58,17 @@ func (l *lane) pick(ctx context.Context, r *Repository, rng *rand.Rand) (*openPa
 		l.full = append(l.full, p)
 		l.open = append(l.open[:i], l.open[i+1:]...)
 	}
-	for len(l.open) < want {
-		p, err := r.newPack(ctx, l.kind)
-		if err != nil {
-			return nil, err
-		}
-		l.open = append(l.open, p)
+	i := rng.IntN(want)
+	if i < len(l.open) {
+		return l.open[i], nil
 	}
-	return l.open[rng.IntN(len(l.open))], nil
+	// Opened only now, so that no pack is published without a chunk.
+	p, err := r.newPack(ctx, l.kind)
+	if err != nil {
+		return nil, err
+	}
+	l.open = append(l.open, p)
+	return p, nil
 }
 
 // take empties the lane and returns its packs.

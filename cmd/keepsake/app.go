@@ -28,6 +28,7 @@ type app struct {
 	}
 	config daemon.Config
 	screen *screen // made on first use, when the flags are known
+	mount  string  // where up was told to mount; empty for the usual place
 }
 
 // run carries out a command line and returns the exit code.

@@ -173,9 +173,7 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	if err != nil {
 		return false, fmt.Errorf("backing up %s: %w", dir, err)
 	}
-	if s.mounted != nil {
-		s.mounted.Refresh()
-	}
+	s.published()
 	told(out, label, r, p.Counts(), w.Written(), args.DryRun, time.Since(began))
 	return r.Missing > 0, nil
 }

@@ -68,7 +68,7 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 		return err
 	}
 	target := out.path(args.Target)
-	if err := s.outside(target); err != nil {
+	if err := s.outside(resolved(target)); err != nil {
 		return err
 	}
 	p := &restore.Progress{}

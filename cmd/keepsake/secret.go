@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -124,9 +124,12 @@ func readSecretFile(path string) ([]byte, error) {
 	if info.Size() > maxSecretFile {
 		return nil, fmt.Errorf("%s is too large to be a password or key", path)
 	}
-	var b bytes.Buffer
-	_, err = b.ReadFrom(f)
-	return b.Bytes(), err
+	// A FIFO or device has no size to look at beforehand.
+	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err == nil && len(b) > maxSecretFile {
+		err = fmt.Errorf("%s is too large to be a password or key", path)
+	}
+	return b, err
 }
 
 // askSecret asks on the terminal without showing the answer.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"keepsake/daemon"
@@ -31,11 +33,29 @@ type session struct {
 	backend *backend.Local
 	env     *environment
 	started time.Time
-	// keeper and mounted are set while up runs.
-	keeper  *daemon.Keeper
-	mounted *fusefs.Mounted
 	own     []string // directories that sources leave out
-	notices []string // of opening; told by the first verb
+	// keeper and mounted are set while up runs.
+	keeper  atomic.Pointer[daemon.Keeper]
+	mounted atomic.Pointer[fusefs.Mounted]
+
+	mu      sync.Mutex
+	notices []string // of opening, told by the first verb; guarded by mu
+}
+
+// takeNotices returns what opening had to say, once.
+func (s *session) takeNotices() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.notices
+	s.notices = nil
+	return all
+}
+
+// published makes the mounted view show a new snapshot at once.
+func (s *session) published() {
+	if m := s.mounted.Load(); m != nil {
+		m.Refresh()
+	}
 }
 
 // handler carries out a verb's request. It may run for another process: it
@@ -77,10 +97,9 @@ func (s *session) serve(ctx context.Context, req control.Request, stream control
 	if !ok {
 		return out.fail(ctx, &usageError{fmt.Errorf("unknown verb %q", req.Verb)})
 	}
-	for _, text := range s.notices {
+	for _, text := range s.takeNotices() {
 		out.note("%s", text)
 	}
-	s.notices = nil
 	return out.fail(ctx, h(ctx, s, req.Args, out))
 }
 
@@ -161,11 +180,34 @@ func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) 
 			s.notices = append(s.notices, "this machine has no memory of the repository: a new state directory was begun, and the next backup reads all metadata once and starts a new chain")
 		}
 	}
-	s.own = []string{local.Dir(), a.env.stateBase(), a.mountDir()}
+	s.own = a.ownDirs(local.Dir())
 	return s, nil
 }
 
+// ownDirs are the directories that sources leave out, as they are once links
+// in their paths are followed: sources are named that way, too.
+func (a *app) ownDirs(repository string) []string {
+	return []string{resolved(repository), resolved(a.env.stateBase()), resolved(a.mountDir())}
+}
+
+// resolved follows the links in a path as far as it exists.
+func resolved(path string) string {
+	parent := existing(path)
+	real, err := filepath.EvalSymlinks(parent)
+	if err != nil {
+		return path // what cannot be looked at holds no source either
+	}
+	rest, err := filepath.Rel(parent, path)
+	if err != nil {
+		return path
+	}
+	return filepath.Join(real, rest)
+}
+
 func (a *app) mountDir() string {
+	if a.mount != "" {
+		return a.mount
+	}
 	if a.config.Mount != "" {
 		return a.config.Mount
 	}
@@ -177,8 +219,9 @@ func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(co
 	defer func() { err = errors.Join(err, s.repo.Close(), s.backend.Close()) }()
 	server, err := control.Listen(ctx, s.repo.State().Dir(), control.ServerOptions{
 		Info:    control.Info{Version: version, Verb: verb, Started: s.started, Repository: s.backend.Dir()},
-		Handler: s.serve,
+		Handler: s.serveOthers(ctx),
 		Log:     a.logger(),
+		Grace:   forOthers,
 	})
 	if err != nil {
 		return err
@@ -188,7 +231,39 @@ func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(co
 	go func() { done <- server.Serve(serving) }()
 	err = f(ctx, s)
 	stop()
+	select {
+	case others := <-done:
+		return errors.Join(err, others)
+	case <-time.After(time.Second):
+		a.output().note("done; this process goes on with what other keepsake commands asked of it (Ctrl-C stops them)")
+	}
 	return errors.Join(err, <-done)
+}
+
+const (
+	// forOthers bounds how long the owner goes on for others when its own verb
+	// is done: a backup that came in meanwhile may take a day.
+	forOthers = 30 * 24 * time.Hour
+	// whenStopped bounds it when the owner itself was told to stop.
+	whenStopped = 8 * time.Second
+)
+
+// serveOthers carries out requests of other processes until the owner is told
+// to stop, and a little longer.
+func (s *session) serveOthers(owner context.Context) control.Handler {
+	return func(ctx context.Context, req control.Request, stream control.Stream) int {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stop := context.AfterFunc(owner, func() {
+			select {
+			case <-time.After(whenStopped):
+				cancel()
+			case <-ctx.Done():
+			}
+		})
+		defer stop()
+		return s.serve(ctx, req, stream)
+	}
 }
 
 // path makes a path of the request absolute against the client's directory.

@@ -34,6 +34,7 @@ type standing struct {
 	state   string
 	waiting int
 	problem string
+	polled  bool
 }
 
 func statusHandler(ctx context.Context, s *session, _ statusArgs, out *output) error {
@@ -44,7 +45,7 @@ func statusHandler(ctx context.Context, s *session, _ statusArgs, out *output) e
 	rows := s.standings(all)
 	incomplete := len(damaged) > 0
 	for _, r := range rows {
-		incomplete = incomplete || r.state != "complete"
+		incomplete = incomplete || r.state != "complete" && r.state != "polled"
 	}
 	free, _, err := s.backend.Free(ctx)
 	if err != nil {
@@ -86,7 +87,7 @@ func (s *session) tellStatus(out *output, rows []standing, snapshots int, free u
 	if out.options.JSON {
 		out.emit("status", map[string]any{
 			"repository": s.backend.Dir(), "free_bytes": free, "snapshots": snapshots, "damaged_snapshots": damaged,
-			"watching": s.keeper != nil, "recovery_confirmed": confirmed,
+			"watching": s.keeper.Load() != nil, "recovery_confirmed": confirmed,
 		})
 		return
 	}
@@ -96,7 +97,7 @@ func (s *session) tellStatus(out *output, rows []standing, snapshots int, free u
 		out.printf("There are no snapshots yet. keepsake backup DIR takes one.")
 	}
 	watching := "nobody is watching: keepsake up keeps snapshots coming"
-	if s.keeper != nil {
+	if s.keeper.Load() != nil {
 		watching = "watching"
 	}
 	out.printf("Repository %s, %s, %s free · %s", s.backend.Dir(), count(snapshots, "snapshot"), size(free), watching)
@@ -119,12 +120,13 @@ func (s *session) standings(all []store.Snapshot) []standing {
 		}
 		r.newest = snap
 	}
-	if s.keeper != nil {
-		for _, k := range s.keeper.State() {
+	if keeper := s.keeper.Load(); keeper != nil {
+		for _, k := range keeper.State() {
 			if byLabel[k.Label] == nil {
 				byLabel[k.Label] = &standing{label: k.Label}
 			}
 			byLabel[k.Label].waiting = k.Waiting
+			byLabel[k.Label].polled = k.Polled
 			if k.Err != nil {
 				byLabel[k.Label].problem = k.Err.Error()
 			}
@@ -152,6 +154,8 @@ func stateOf(r *standing) string {
 		return "in progress"
 	case r.newest.MissedCount > 0:
 		return "degraded"
+	case r.polled:
+		return "polled" // complete as of the last look, which no event brings about
 	}
 	return "complete"
 }

@@ -55,6 +55,7 @@ func (u *up) run(ctx context.Context, dirs []string) error {
 		u.mount = u.a.mountDir()
 	}
 	u.mount = u.a.env.abs(u.mount)
+	u.a.mount = u.mount
 	if err := u.chooseSources(dirs); err != nil {
 		return err
 	}
@@ -69,6 +70,9 @@ func (u *up) run(ctx context.Context, dirs []string) error {
 		_, err = store.Identify(ctx, local)
 	}
 	if errors.Is(err, store.ErrNoRepository) || errors.Is(err, backend.ErrNoRepository) {
+		if u.a.config.Repository == u.repo && len(u.a.config.Sources) > 0 {
+			return fmt.Errorf("%w: %s, which keepsake.toml names, is empty or gone. Is its disk mounted? To begin anew, remove keepsake.toml", store.ErrNoRepository, u.repo)
+		}
 		local, err = u.create(ctx)
 	}
 	if err != nil {
@@ -177,7 +181,7 @@ func (a *app) userDirs() map[string]string {
 // checkPlaces refuses arrangements in which a snapshot would hold itself.
 func (u *up) checkPlaces() error {
 	for _, s := range u.sources {
-		for _, own := range []string{u.repo, u.a.env.stateBase(), u.mount} {
+		for _, own := range u.a.ownDirs(u.repo) {
 			if rel, err := filepath.Rel(own, s.Path); err == nil && filepath.IsLocal(rel) {
 				return fmt.Errorf("%s lies inside %s, which is keepsake's own; choose another directory", s.Path, own)
 			}

@@ -18,11 +18,9 @@ import (
 
 // keep is up's work as the owner of the state: mount, capture, watch.
 func (u *up) keep(ctx context.Context, s *session) error {
-	for _, text := range s.notices {
+	for _, text := range s.takeNotices() {
 		u.out.note("%s", text)
 	}
-	s.notices = nil
-	s.own = []string{u.repo, u.a.env.stateBase(), u.mount}
 	if u.made == nil {
 		u.out.say("Repository  %s", u.repo)
 	}
@@ -34,14 +32,18 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	if err := u.saveConfig(); err != nil {
 		return err
 	}
-	if s.mounted, err = s.mountAt(ctx, u.mount, false, u.out); errors.Is(err, fusefs.ErrNoFUSE) {
+	m, err := s.mountAt(ctx, u.mount, false, u.out)
+	switch {
+	case errors.Is(err, fusefs.ErrNoFUSE):
 		u.out.note("%v; backups go on without the mounted view", err)
-	} else if err != nil {
+		return u.watch(ctx, s, watched)
+	case err != nil:
 		return err
-	} else {
-		defer func() { s.mounted.Unmount() }()
 	}
-	return u.watch(ctx, s, watched)
+	s.mounted.Store(m)
+	err = u.watch(ctx, s, watched)
+	s.mounted.Store(nil)
+	return errors.Join(err, m.Unmount())
 }
 
 func (u *up) bind(ctx context.Context, s *session) ([]daemon.Watched, error) {
@@ -77,8 +79,8 @@ func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) er
 		Repository: s.repo, Sources: watched, Host: u.a.env.host, User: u.a.env.user, Own: s.own,
 		Progress: counts, Log: u.a.logger(),
 		Report: func(e daemon.Event) {
-			if s.mounted != nil && e.Err == nil {
-				s.mounted.Refresh()
+			if e.Err == nil {
+				s.published()
 			}
 			if e.First {
 				if first--; first == 0 {
@@ -95,7 +97,8 @@ func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) er
 	if err != nil {
 		return err
 	}
-	s.keeper = k
+	s.keeper.Store(k)
+	defer s.keeper.Store(nil)
 	return k.Run(ctx)
 }
 
@@ -103,7 +106,7 @@ func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) er
 func (u *up) tell(e daemon.Event) {
 	now := time.Now().Format("15:04")
 	for _, m := range e.Missed {
-		u.out.problem(filepath.Join(u.path(e.Label), string(m.Path)), strings.TrimSpace(m.Reason.String()+" "+m.Detail))
+		u.out.problem(filepath.Join(u.path(e.Label), string(m.Path)), quote(strings.TrimSpace(m.Reason.String()+" "+m.Detail)))
 	}
 	if u.out.options.JSON {
 		fields := map[string]any{"source": e.Label, "first": e.First, "missed": e.Missing}

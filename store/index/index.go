@@ -251,6 +251,9 @@ func (d *DB) Doubts() uint64 { return d.doubts.Load() }
 // ClearDoubt ends the doubt unless it has arisen anew since Doubts returned
 // since: what a check has seen says nothing about what happened meanwhile.
 func (d *DB) ClearDoubt(since uint64) error {
+	if doubt, err := d.Doubt(); err != nil || !doubt {
+		return err // a transaction that writes costs two syncs
+	}
 	return d.update(func(tx *bbolt.Tx) error {
 		if d.doubts.Load() != since {
 			return nil
