@@ -21,7 +21,9 @@
 // machine. Of two that were started in the same second the later in the order
 // of the chain gets "-" and eight digits of its id. Snapshots that were
 // published while their run was still under way are hidden as soon as the same
-// source has a later finished one; they keep their names meanwhile.
+// source has a later finished one; they keep their names meanwhile. latest
+// leads to what store.Newest calls the newest: by numbers within a chain, and
+// a finished one before any in progress.
 //
 // # Invariants
 //

@@ -162,6 +162,9 @@ func available() error {
 	if os.Geteuid() == 0 {
 		return nil // mounts by itself
 	}
+	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+		return fmt.Errorf("/dev/fuse: %w: an administrator must let this user read and write it", err)
+	}
 	_, err := fusermount()
 	return err
 }

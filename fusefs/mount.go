@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -228,7 +229,11 @@ func attach(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error)
 		mount.Options = append(mount.Options, "noexec")
 	}
 	server, err := fuse.NewServer(raw, dir, &mount)
-	return server, errors.Join(err, direct)
+	if err != nil {
+		// It has said on standard error why, and ends its error with a newline.
+		return nil, errors.Join(direct, errors.New(strings.TrimSpace(err.Error())))
+	}
+	return server, nil
 }
 
 // makeDir makes the mount point and reports whether it was missing.

@@ -20,15 +20,17 @@ const adoptEvery = 5 * time.Second
 func (r *Repository) takeUp(ctx context.Context, fresh bool) error {
 	r.mending.Lock()
 	defer r.mending.Unlock()
+	doubts := r.index.Doubts()
 	found, err := r.takeAll(ctx)
 	if err != nil {
-		return err
+		return err // a fresh index stays in doubt
 	}
-	if fresh && found.catalogs+found.packs > 0 {
-		// Packs may be missing that the lost index knew of.
-		if err := r.index.SetDoubt(true); err != nil {
+	if fresh && found.catalogs+found.packs == 0 {
+		// The repository is new as well: no lost index knew of more.
+		if err := r.index.ClearDoubt(doubts); err != nil {
 			return err
 		}
+	} else if fresh {
 		r.options.Notice(fmt.Sprintf("there was no index; it was rebuilt from %d catalogs and the tables of %d further packs", found.catalogs, found.packs))
 	} else if found.packs > 0 {
 		r.options.Notice(fmt.Sprintf("the last run did not end in order; %d packs that it had stored were taken up", found.packs))
@@ -79,6 +81,8 @@ func (r *Repository) reconcile(ctx context.Context) (added int, err error) {
 // adoptUnder adds the packs below one directory that are not known, and notes
 // in known which ones exist.
 func (r *Repository) adoptUnder(ctx context.Context, prefix string, known map[pack.ID]bool) (added int, err error) {
+	var news []index.Pack
+	var names []string
 	err = r.objects.List(ctx, prefix, func(name string, size int64) error {
 		kind, id, ok := parsePackName(name)
 		if !ok {
@@ -88,13 +92,24 @@ func (r *Repository) adoptUnder(ctx context.Context, prefix string, known map[pa
 			known[id] = true
 			return nil
 		}
-		err := r.addTable(ctx, index.Pack{ID: id, Kind: kind, Size: size})
-		if err == nil {
-			added++
-		}
-		return err
+		news, names = append(news, index.Pack{ID: id, Kind: kind, Size: size}), append(names, name)
+		return nil
 	})
-	return added, err
+	if err != nil || len(news) == 0 {
+		return 0, err
+	}
+	// Their writer may have been killed between the renames and the sync of
+	// the directory.
+	if err := r.objects.SyncNames(ctx, names...); err != nil {
+		return 0, fmt.Errorf("taking up packs below %s: %w", prefix, err)
+	}
+	for _, p := range news {
+		if err := r.addTable(ctx, p); err != nil {
+			return added, err
+		}
+		added++
+	}
+	return added, nil
 }
 
 // addTable adds one pack to the index from its own table. A pack whose table
@@ -110,7 +125,33 @@ func (r *Repository) addTable(ctx context.Context, p index.Pack) error {
 		return r.index.SetDoubt(true)
 	}
 	p.Epoch, p.Chunks = t.Epoch, uint32(len(t.Entries))
-	return r.index.Add(index.Table{Pack: p, Entries: t.Entries})
+	return r.add(index.Table{Pack: p, Entries: t.Entries})
+}
+
+// add adds packs to the index, those marked that a record condemned before the
+// index heard of them. r.mending is held.
+func (r *Repository) add(tables ...index.Table) error {
+	for i := range tables {
+		p := &tables[i].Pack
+		if !r.gone[p.ID] {
+			continue
+		}
+		p.Condemned = true
+		if err := r.index.SetDoubt(true); err != nil {
+			return err
+		}
+	}
+	return r.index.Add(tables...)
+}
+
+// addFound adds a pack that a check came upon.
+func (r *Repository) addFound(ctx context.Context, t index.Table) error {
+	if err := r.objects.SyncNames(ctx, packName(t.Pack.Kind, t.Pack.ID)); err != nil {
+		return err
+	}
+	r.mending.Lock()
+	defer r.mending.Unlock()
+	return r.add(t)
 }
 
 // reindexOnce reads the tables of all known packs again, once a session: the
@@ -146,11 +187,10 @@ func (r *Repository) renew(ctx context.Context) error {
 }
 
 func (r *Repository) replaceIndex(ctx context.Context, why string) error {
-	aside, err := r.index.Reset()
-	if err != nil {
+	if err := r.index.Reset(); err != nil {
 		return fmt.Errorf("replacing the damaged index: %w", err)
 	}
-	r.options.Notice(fmt.Sprintf("the index %s and is rebuilt; the old one is kept as %s", why, aside))
+	r.options.Notice(fmt.Sprintf("the index %s and is rebuilt", why))
 	if _, err := r.takeAll(ctx); err != nil {
 		return err
 	}
@@ -197,7 +237,7 @@ func (r *Repository) applyCatalogs(ctx context.Context) (applied int, err error)
 			return nil
 		}
 		applied++
-		if err := r.index.Add(tables...); err != nil {
+		if err := r.add(tables...); err != nil {
 			return err
 		}
 		return r.index.AddCatalog(id)

@@ -23,7 +23,8 @@ type catalogBuilder struct {
 	bytes int
 }
 
-// add takes tables of packs that are published.
+// add takes tables of packs that are published. A catalog holds at most one
+// table more than the target, some 3 MB, and so never exceeds tree.MaxRecord.
 func (b *catalogBuilder) add(ctx context.Context, r *Repository, tables []index.Table) error {
 	for i := range tables {
 		t := &tables[i]
@@ -32,11 +33,14 @@ func (b *catalogBuilder) add(ctx context.Context, r *Repository, tables []index.
 			ID: t.Pack.ID, Kind: uint8(t.Pack.Kind), Epoch: uint32(t.Pack.Epoch), Size: uint64(t.Pack.Size), Entries: entries,
 		})
 		b.bytes += len(entries)
+		if b.bytes < catalogTarget {
+			continue
+		}
+		if err := b.flush(ctx, r); err != nil {
+			return err
+		}
 	}
-	if b.bytes < catalogTarget {
-		return nil
-	}
-	return b.flush(ctx, r)
+	return nil
 }
 
 // flush publishes what was collected. Catalogs are derived: losing one costs a

@@ -177,7 +177,7 @@ func (c *check) pack(ctx context.Context, j packJob, in *sequential) error {
 	if t == nil || t.Kind != j.pack.Kind {
 		return nil
 	}
-	return c.compare(j, t)
+	return c.compare(ctx, j, t)
 }
 
 // confirm makes sure that a pack which seems to be of a newer format or epoch is
@@ -235,17 +235,20 @@ func (c *check) addFault(j packJob, f *fault, t *pack.Table, err error) {
 }
 
 // compare looks whether the index says what the table says, and corrects it.
-func (c *check) compare(j packJob, t *pack.Table) error {
+func (c *check) compare(ctx context.Context, j packJob, t *pack.Table) error {
 	p := index.Pack{ID: t.ID, Kind: t.Kind, Epoch: t.Epoch, Size: t.Size, Chunks: uint32(len(t.Entries)), Condemned: j.pack.Condemned, Damaged: j.pack.Damaged}
 	table := index.Table{Pack: p, Entries: t.Entries}
 	cmp, err := c.r.index.Compare(table)
 	if err != nil {
 		return err
 	}
-	if !cmp.Agrees() {
-		if err := c.r.index.Add(table); err != nil {
-			return err
-		}
+	if !cmp.Known {
+		err = c.r.addFound(ctx, table)
+	} else if !cmp.Agrees() {
+		err = c.r.index.Add(table)
+	}
+	if err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

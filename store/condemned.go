@@ -67,8 +67,14 @@ func (r *Repository) look(ctx context.Context) (condemning int, err error) {
 	return condemning, nil
 }
 
+// condemn marks packs, those too that the index may hear of later.
 func (r *Repository) condemn(packs [][32]byte, condemned bool) error {
 	for _, id := range packs {
+		if condemned {
+			r.gone[pack.ID(id)] = true
+		} else {
+			delete(r.gone, pack.ID(id))
+		}
 		if err := r.index.Mark(pack.ID(id), func(p *index.Pack) { p.Condemned = condemned }); err != nil {
 			return err
 		}

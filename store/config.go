@@ -59,7 +59,9 @@ func chunkerParams(s *tree.Settings) chunking.Params {
 	}
 }
 
-// Identify reads which repository lies behind objects; ErrNoRepository if none.
+// Identify reads which repository lies behind objects. ErrNoRepository says
+// that there is none and that a new one would harm nothing; objects without
+// their configuration are a DamageError, ErrConfigMissing.
 func Identify(ctx context.Context, o objects) (crypto.RepositoryID, error) {
 	c, _, err := readConfig(ctx, o)
 	return c.id, err
@@ -73,9 +75,22 @@ func readConfig(ctx context.Context, o objects) (c config, bad string, err error
 		return err
 	}, func(name string) { bad = name })
 	if errors.Is(err, fs.ErrNotExist) {
-		err = ErrNoRepository
+		err = withoutConfig(ctx, o)
 	}
 	return c, bad, err
+}
+
+// withoutConfig says what it means that there is no configuration: no
+// repository, or one that has lost it. Keys alone are what an interrupted
+// Create leaves.
+func withoutConfig(ctx context.Context, o objects) error {
+	lost := &DamageError{Object: nameConfig, Err: ErrConfigMissing}
+	for _, prefix := range []string{prefixSnapshots, prefixMeta, prefixData, prefixCatalog, prefixLedger, prefixCondemned} {
+		if err := o.List(ctx, prefix, func(string, int64) error { return lost }); err != nil {
+			return err
+		}
+	}
+	return ErrNoRepository
 }
 
 // readTwins reads an object that is stored twice. use is given each copy until

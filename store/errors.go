@@ -11,6 +11,9 @@ import (
 var (
 	// ErrNoRepository says that there is no repository at the place.
 	ErrNoRepository = errors.New("no keepsake repository here")
+	// ErrConfigMissing says that there is a repository whose configuration is
+	// gone in both copies. It comes as a DamageError.
+	ErrConfigMissing = errors.New("both copies are missing and the repository holds objects: put config or config.copy back from a copy of the repository; nothing was changed")
 	// ErrExists says that a repository is there already.
 	ErrExists = errors.New("a keepsake repository is here already")
 	// ErrDamaged is what every DamageError is.

@@ -20,6 +20,7 @@ type objects interface {
 	ReadAt(ctx context.Context, name string, p []byte, off int64) (int, error)
 	List(ctx context.Context, prefix string, fn func(name string, size int64) error) error
 	Remove(ctx context.Context, names ...string) error
+	SyncNames(ctx context.Context, names ...string) error
 }
 
 // stager is what backends have whose unfinished objects outlive a kill: each

@@ -14,6 +14,7 @@ import (
 	"keepsake/chunking"
 	"keepsake/crypto"
 	"keepsake/store/index"
+	"keepsake/store/pack"
 	"keepsake/store/state"
 	"keepsake/store/tree"
 )
@@ -39,8 +40,10 @@ type Repository struct {
 	mending   sync.Mutex    // held while packs are taken up
 	adopted   time.Time     // last time; guarded by mending
 	reindexed bool          // this session; guarded by mending
-	// condemned holds the records in condemned/ that were applied; guarded by mending.
+	// condemned holds the records in condemned/ that were applied, gone the
+	// packs that they condemn; both guarded by mending.
 	condemned map[[32]byte]bool
+	gone      map[pack.ID]bool
 }
 
 // StateDir is the state directory of a repository under base.
@@ -50,7 +53,7 @@ func StateDir(base string, id crypto.RepositoryID) string {
 
 // Open opens the repository behind o.Objects: it takes ownership of the state
 // directory, asks for a secret, and mends index and state if they are missing
-// or damaged. Errors: ErrNoRepository, *state.OwnedError, crypto.ErrWrongSecret,
+// or damaged. Errors: ErrNoRepository, ErrConfigMissing, *state.OwnedError, crypto.ErrWrongSecret,
 // state.ErrPinned, state.ErrRolledBack.
 func Open(ctx context.Context, o Options) (*Repository, error) {
 	o = o.withDefaults()
@@ -104,7 +107,7 @@ func newRepository(o Options, keys *crypto.Keyring, settings *tree.Settings, st 
 	return &Repository{
 		options: o, objects: o.Objects, keys: keys, settings: settings, state: st,
 		now: o.Now, rand: o.Rand, cache: newCache(o.Cache),
-		condemned: map[[32]byte]bool{}, writing: make(chan struct{}, 1),
+		condemned: map[[32]byte]bool{}, gone: map[pack.ID]bool{}, writing: make(chan struct{}, 1),
 	}
 }
 
@@ -131,11 +134,16 @@ func unlock(ctx context.Context, o Options, id crypto.RepositoryID) (*crypto.Key
 func (r *Repository) openIndex(ctx context.Context) error {
 	path := filepath.Join(r.state.Dir(), "index.db")
 	db, fresh, err := index.Open(path, r.keys.Repository())
-	if errors.Is(err, index.ErrDamaged) || errors.Is(err, index.ErrForeign) {
-		aside := path + ".damaged-" + r.now().UTC().Format("20060102T150405Z")
-		r.options.Notice(fmt.Sprintf("the index could not be used (%v); it is kept as %s", err, aside))
-		if err := os.Rename(path, aside); err != nil {
-			return fmt.Errorf("setting aside the damaged index: %w", err)
+	foreign := errors.Is(err, index.ErrForeign)
+	if foreign || errors.Is(err, index.ErrDamaged) {
+		if foreign {
+			r.options.Notice("the index was written by another version of keepsake and is rebuilt")
+		} else {
+			r.options.Notice(fmt.Sprintf("the index could not be used (%v) and is rebuilt", err))
+		}
+		// It is a cache, and may be gigabytes.
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("removing the unusable index: %w", err)
 		}
 		db, fresh, err = index.Open(path, r.keys.Repository())
 	}
@@ -143,17 +151,24 @@ func (r *Repository) openIndex(ctx context.Context) error {
 		return fmt.Errorf("opening the index: %w", err)
 	}
 	r.index = db
-	clean, err := db.Clean()
-	if err == nil && !clean {
-		err = r.takeUp(ctx, fresh)
-	}
-	if errors.Is(err, index.ErrDamaged) { // further in than Open looks
-		err = r.rebuild(ctx)
-	}
-	if err != nil {
+	if err := r.freshen(ctx, fresh); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return nil
+}
+
+// freshen brings the index up to date if the last session that wrote did not
+// end in order, and makes a new one if it turns out to be damaged further in
+// than opening looks.
+func (r *Repository) freshen(ctx context.Context, fresh bool) error {
+	clean, err := r.index.Clean()
+	if err == nil && !clean {
+		err = r.takeUp(ctx, fresh)
+	}
+	if errors.Is(err, index.ErrDamaged) {
+		err = r.rebuild(ctx)
+	}
+	return err
 }
 
 // Close gives up the state directory.

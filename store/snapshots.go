@@ -132,8 +132,17 @@ func (r *Repository) checkHeads(ctx context.Context) error {
 				state.ErrRolledBack, is.Number, was.Number, SnapshotID(was.ID).Short(), r.state.Dir())
 		}
 	}
+	// A head that a power cut takes back after it was remembered would look like
+	// an older copy of the repository.
+	var news []string
 	for _, h := range heads {
 		seen = append(seen, h)
+		if !slices.Contains(remembered, h) {
+			news = append(news, sealedName(prefixSnapshots, h.ID))
+		}
+	}
+	if err := r.objects.SyncNames(ctx, news...); err != nil {
+		return fmt.Errorf("taking note of new snapshots: %w", err)
 	}
 	if r.state.Fresh() && r.state.SetAside() == "" && len(heads) > 0 {
 		r.options.Notice("this machine has no memory of the repository yet, or has lost it; the next backup reads everything once and continues the snapshots in a new chain")

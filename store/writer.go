@@ -49,6 +49,7 @@ type Writer struct {
 	// open and committing hold the chunks that the index does not know yet.
 	open, committing map[crypto.ChunkID]struct{}
 	err              error // first failure; sticks
+	closed           bool
 
 	commitMu sync.Mutex // held by the one commit that is under way
 	catalog  catalogBuilder
@@ -78,11 +79,10 @@ func (r *Repository) newWriter(ctx context.Context) (*Writer, error) {
 			return nil, fmt.Errorf("removing what a killed run left: %w", err)
 		}
 	}
-	if _, err := r.index.Clean(); errors.Is(err, index.ErrDamaged) {
-		// The last session may have failed for it.
-		if err := r.rebuild(ctx); err != nil {
-			return nil, err
-		}
+	// The last session of this process may have failed: what it published must
+	// be known before this one's end can be called clean.
+	if err := r.freshen(ctx, false); err != nil {
+		return nil, err
 	}
 	if err := r.applyCondemned(ctx); err != nil {
 		return nil, err
@@ -200,22 +200,30 @@ func (w *Writer) fail(err error) error {
 // commit syncs, others go on filling the next group; only a full next group
 // makes them wait.
 func (w *Writer) commitIfDue(ctx context.Context) error {
-	w.mu.Lock()
-	filled := w.data.bytes + w.meta.bytes
-	due := filled >= groupBytes || (!w.began.IsZero() && w.r.now().Sub(w.began) >= groupAge)
-	w.mu.Unlock()
-	if !due {
+	due, full := w.due()
+	switch {
+	case !due:
+		return nil
+	case full:
+		w.commitMu.Lock()
+	case !w.commitMu.TryLock():
 		return nil
 	}
-	if filled < groupBytes*5/4 {
-		if !w.commitMu.TryLock() {
-			return nil
-		}
-	} else {
-		w.commitMu.Lock()
-	}
 	defer w.commitMu.Unlock()
+	if due, _ := w.due(); !due {
+		return nil // whoever had the lock has committed it
+	}
 	return w.commit(ctx)
+}
+
+// due reports whether the group should be committed, or has failed, and whether
+// it is so full that others must wait for that.
+func (w *Writer) due() (due, full bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	filled := w.data.bytes + w.meta.bytes
+	old := !w.began.IsZero() && w.r.now().Sub(w.began) >= groupAge
+	return w.err != nil || filled >= groupBytes || old, filled >= groupBytes*5/4
 }
 
 // Commit makes every chunk that was put before durable and known.
@@ -248,7 +256,8 @@ func (w *Writer) commit(ctx context.Context) error {
 		return w.abandon(group, fmt.Errorf("publishing packs: %w", err))
 	}
 	if err := w.r.index.Add(tables...); err != nil {
-		// The packs are published; the next session takes them up.
+		// The packs are published; the index is not clean, so the next session
+		// takes them up.
 		return w.fail(err)
 	}
 	for i := range tables {
@@ -288,18 +297,19 @@ func (w *Writer) abandon(group []*openPack, err error) error {
 }
 
 // Close ends the session. Chunks that no Commit covered are discarded; after
-// an orderly end the index is marked clean.
+// an orderly end the index is marked clean. Closing again does nothing.
 func (w *Writer) Close(ctx context.Context) error {
 	w.commitMu.Lock()
 	defer w.commitMu.Unlock()
 	w.mu.Lock()
-	failed := w.err
+	again, failed := w.closed, w.err
+	w.closed = true
 	if w.err == nil {
 		w.err = ErrClosed
 	}
 	group := append(w.data.take(), w.meta.take()...)
 	w.mu.Unlock()
-	if errors.Is(failed, ErrClosed) {
+	if again {
 		return nil
 	}
 	defer func() { <-w.r.writing }()

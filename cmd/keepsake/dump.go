@@ -16,6 +16,7 @@ func (a *app) dumpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "dump SNAP:PATH",
 		Short:   "Write one file of a snapshot to standard output",
+		Long:    "Writes the content of one file to standard output.\n\n" + aboutSnapshots,
 		Example: "  keepsake dump latest:2026/Weber/contract.pdf > contract.pdf",
 		Args:    exactly(1, "one file, SNAP:PATH"),
 		RunE: func(c *cobra.Command, what []string) error {

@@ -42,7 +42,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNoRepository
 	case errors.As(err, new(*state.OwnedError)), errors.Is(err, control.ErrOwned):
 		return exitSecondOwner
-	case errors.Is(err, crypto.ErrWrongSecret), errors.Is(err, crypto.ErrNoSlots):
+	case errors.Is(err, crypto.ErrWrongSecret), errors.Is(err, crypto.ErrNoSlots), errors.Is(err, errNoSecret):
 		return exitPassword
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return exitInterrupted

@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// unit is the size of the files here; the disks are multiples of it.
+var unit = map[bool]int{false: 4 << 20, true: 1 << 20}[raceDetector]
+
 // smallDisk is a file system that is soon full.
 type smallDisk struct {
 	name string
@@ -79,15 +82,15 @@ func TestFull(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
-			repository := filepath.Join(m.disk(d, "disk", 64), "keepsake")
+			repository := filepath.Join(m.disk(d, "disk", 16*unit>>20), "keepsake")
 			m = m.with("KEEPSAKE_REPOSITORY=" + repository)
 			m.ok("init")
 			for i := range 4 {
-				writeFile(t, m.path("lib", fmt.Sprint(i, ".jpg")), noise(4<<20, byte(i)))
+				writeFile(t, m.path("lib", fmt.Sprint(i, ".jpg")), noise(unit, byte(i)))
 			}
 			m.ok("backup", "lib")
 			for i := 4; i < 32; i++ {
-				writeFile(t, m.path("lib", fmt.Sprint(i, ".jpg")), noise(4<<20, byte(i)))
+				writeFile(t, m.path("lib", fmt.Sprint(i, ".jpg")), noise(unit, byte(i)))
 			}
 
 			s := m.exits(exitFailed, "backup", "lib")
@@ -108,8 +111,8 @@ func TestFull(t *testing.T) {
 			sameTree(t, m.path("lib"), m.path("restored"))
 			m.ok("check", "--read-data")
 			m.ok("scrub")
-			if _, stored := treeSize(t, filepath.Join(repository, "data")); stored > 140<<20 {
-				t.Errorf("%d MB of data are stored for a library of 128", stored>>20)
+			if _, stored := treeSize(t, filepath.Join(repository, "data")); stored > int64(35*unit) {
+				t.Errorf("%d MB of data are stored for a library of %d", stored>>20, 32*unit>>20)
 			}
 		})
 	}
@@ -128,7 +131,7 @@ func (m *machine) intact() {
 		name := fmt.Sprint(i, ".jpg")
 		got, err := os.ReadFile(m.path("earlier", name))
 		check(m.t, err)
-		if string(got) != string(noise(4<<20, byte(i))) {
+		if string(got) != string(noise(unit, byte(i))) {
 			m.t.Errorf("%s is not what was stored", name)
 		}
 	}

@@ -94,7 +94,7 @@ func (a *app) firstKey(ctx context.Context, m *made, ask bool) (store.Key, error
 		return store.Key{}, err
 	}
 	if !ok && ask {
-		if text, err = a.askNewPassword(); err != nil {
+		if text, err = a.askNewPassword(ctx, "KEEPSAKE_PASSWORD"); err != nil {
 			return store.Key{}, err
 		}
 		ok = true
@@ -102,7 +102,7 @@ func (a *app) firstKey(ctx context.Context, m *made, ask bool) (store.Key, error
 	if ok {
 		return store.Key{Secret: crypto.Passphrase(text), Label: "password"}, nil
 	}
-	path, _ := a.keyFile()
+	path := a.keyFile()
 	s, err := readKeyFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s, err = writeKeyFile(path)
@@ -120,7 +120,11 @@ func writeKeyFile(path string) (crypto.Secret, error) {
 	if err := disk.MkdirAll(filepath.Dir(path), durable.PrivateDir); err != nil {
 		return s, err
 	}
-	return s, disk.WriteFile(path, b, durable.PrivateFile)
+	err = disk.WriteFile(path, b, durable.PrivateFile)
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%s is there already and was not changed; give another name", path)
+	}
+	return s, err
 }
 
 // saveRecovery puts the code into a private file, for runs without a terminal.
@@ -143,16 +147,16 @@ func (a *app) saveRecovery(code crypto.RecoveryCode) (string, error) {
 }
 
 // askNewPassword asks twice.
-func (a *app) askNewPassword() (string, error) {
+func (a *app) askNewPassword(ctx context.Context, variable string) (string, error) {
 	if !a.env.asks {
-		return "", &usageError{errors.New("there is no terminal to ask on; set KEEPSAKE_PASSWORD_FILE instead")}
+		return "", &usageError{fmt.Errorf("there is no terminal to ask on; set %s_FILE instead", variable)}
 	}
 	for {
-		first, err := a.askSecret("New password: ")
+		first, err := a.askSecret(ctx, "New password: ")
 		if err != nil {
 			return "", err
 		}
-		again, err := a.askSecret("Once more:    ")
+		again, err := a.askSecret(ctx, "Once more:    ")
 		if err != nil {
 			return "", err
 		}

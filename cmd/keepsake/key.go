@@ -84,7 +84,7 @@ func (a *app) addKey(ctx context.Context, keyFile string, recovery bool, label s
 	default:
 		text, ok, err := a.givenPassword(ctx, "KEEPSAKE_NEW_PASSWORD")
 		if err == nil && !ok {
-			text, err = a.askNewPassword()
+			text, err = a.askNewPassword(ctx, "KEEPSAKE_NEW_PASSWORD")
 		}
 		if err != nil {
 			return err
@@ -108,6 +108,10 @@ func (a *app) addRecovery(ctx context.Context, args keyAddArgs) error {
 	args.Kind, args.Text = crypto.SlotRecoveryCode, code.Printable()
 	if err := a.addSaved(ctx, args, m.recoveryFile); err != nil {
 		return err
+	}
+	if a.flags.json {
+		a.output().emit("recovery", map[string]any{"recovery_file": m.recoveryFile})
+		return nil
 	}
 	if m.recoveryFile != "" {
 		a.output().printf("Recovery    %s (move the code to paper or a safe, then delete the file)", m.recoveryFile)
@@ -191,7 +195,7 @@ func (a *app) confirmKey(ctx context.Context) error {
 		if !a.env.asks {
 			return &usageError{errors.New("there is no terminal to ask on; set KEEPSAKE_RECOVERY_CODE_FILE instead")}
 		}
-		text, err = a.askSecret("Recovery code: ")
+		text, err = a.askSecret(ctx, "Recovery code: ")
 	}
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ func (a *app) lsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "ls SNAP[:PATH]",
 		Short:   "List what a snapshot holds",
+		Long:    "Lists a directory of a snapshot, or one entry.\n\n" + aboutSnapshots,
 		Example: "  keepsake ls latest\n  keepsake ls -l latest@weddings:2026/Weber",
 		Args:    exactly(1, "one snapshot, SNAP or SNAP:PATH"),
 		RunE: func(c *cobra.Command, what []string) error {
@@ -93,6 +94,9 @@ func (l *lister) entry(name string, n *tree.Node) {
 		fields := map[string]any{
 			"path": name, "type": n.Type.String(), "mode": n.Mode, "uid": n.UID, "gid": n.GID, "user": n.User, "group": n.Group,
 			"size": n.Size, "mtime": n.MTime.Time().Format(time.RFC3339Nano),
+		}
+		if n.Type == tree.Symlink {
+			fields["target"] = string(n.Target)
 		}
 		if n.SHA256 != nil {
 			fields["sha256"] = fmt.Sprintf("%x", *n.SHA256)

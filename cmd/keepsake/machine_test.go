@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -70,7 +71,6 @@ func (m *machine) path(elem ...string) string {
 }
 
 func (m *machine) repository() string { return filepath.Join(m.home, ".local/share/keepsake") }
-func (m *machine) state() string      { return filepath.Join(m.home, ".local/state/keepsake") }
 func (m *machine) mount() string      { return filepath.Join(m.home, "Keepsake") }
 
 // said is the outcome of a run.
@@ -187,7 +187,9 @@ func (r *running) end() {
 // stop sends a signal and returns the exit code, -1 if a signal ended it.
 func (r *running) stop(s syscall.Signal) int {
 	r.m.t.Helper()
-	check(r.m.t, r.cmd.Process.Signal(s))
+	if err := r.cmd.Process.Signal(s); !errors.Is(err, os.ErrProcessDone) {
+		check(r.m.t, err)
+	}
 	return r.wait(30 * time.Second)
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -66,8 +65,5 @@ func (s *session) mountAt(ctx context.Context, dir string, allowOther bool, out 
 		out.note("%s was still mounted from a run that was killed; it was unmounted", dir)
 	}
 	m, err := fusefs.Mount(ctx, fusefs.Options{Repository: s.repo, Dir: dir, AllowOther: allowOther})
-	if err != nil {
-		return nil, fmt.Errorf("mounting at %s: %w", dir, err)
-	}
-	return m, nil
+	return m, err
 }

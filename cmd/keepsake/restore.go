@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"keepsake/daemon/restore"
@@ -33,7 +35,12 @@ into the target, SNAP:FILE the file; without a path the whole source goes
 directly into the target.
 
 A file that cannot be restored whole is left out and listed, and the exit code
-is 3. Nothing is ever written outside the target.`,
+is 3. Nothing is ever written outside the target. A restore that was interrupted
+goes on with --overwrite if-changed.
+
+--include takes names and patterns as in .gitignore: '*.CR3', 2026/Weber.
+
+` + aboutSnapshots,
 		Example: "  keepsake restore latest --target ~/restored\n  keepsake restore latest@weddings:2026/Weber --target /tmp/weber --overwrite if-changed",
 		Args:    exactly(1, "one snapshot, SNAP or SNAP:PATH"),
 		RunE: func(c *cobra.Command, what []string) error {
@@ -71,6 +78,11 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 	if err := s.outside(resolved(target)); err != nil {
 		return err
 	}
+	if args.Delete {
+		if err := s.sparing(target, string(snap.RootPath)); err != nil {
+			return err
+		}
+	}
 	p := &restore.Progress{}
 	stop := out.watchProgress(ctx, func() progress {
 		return progress{
@@ -89,15 +101,31 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 		}
 		return fmt.Errorf("restoring into %s: %w", target, err)
 	}
-	restored(out, target, args.DryRun, r)
+	restored(out, target, args.DryRun, r, snap.MissedCount)
 	if r.LostCount > 0 || len(r.Unmatched) > 0 {
 		return errIncomplete
 	}
 	return nil
 }
 
+// sparing refuses a target whose cleaning would delete what keepsake needs, or
+// the library that the snapshot was taken of, unless that is the target itself.
+func (s *session) sparing(target, source string) error {
+	target = resolved(target)
+	for _, needed := range append([]string{source, resolved(s.env.configDir())}, s.own...) {
+		rel, err := filepath.Rel(target, needed)
+		if err != nil || !filepath.IsLocal(rel) || needed == source && rel == "." {
+			continue
+		}
+		if exists(needed) {
+			return fmt.Errorf("--delete would remove %s, which lies inside the target %s; restore without --delete, or into another directory. Nothing was changed", needed, target)
+		}
+	}
+	return nil
+}
+
 // restored says what a restore did and what it could not keep.
-func restored(out *output, target string, dry bool, r restore.Result) {
+func restored(out *output, target string, dry bool, r restore.Result, missed uint64) {
 	for _, l := range r.Lost {
 		reason := l.Reason
 		if l.Salvaged {
@@ -124,24 +152,29 @@ func restored(out *output, target string, dry bool, r restore.Result) {
 	if dry {
 		verb = "Would restore"
 	}
-	out.say("%s %s, %s and %d others into %s: %s in %s", verb, count(r.Files, "file"), count(r.Dirs, "directory"), r.Others, target,
+	out.say("%s %s, %s and %s into %s: %s in %s", verb, count(r.Files, "file"), count(r.Dirs, "directory"), count(r.Others, "other"), target,
 		size(r.Bytes), r.Elapsed.Round(10*time.Millisecond))
-	if r.Skipped > 0 {
-		out.say("%s were there already and were left alone.", count(r.Skipped, "entry"))
+	for _, line := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Skipped, "Left alone, because they were there already"},
+		{r.Deleted, "Removed, because the snapshot does not have them"},
+		{r.Verified, "Read back and compared"},
+		{r.Torn, "Torn: being written when the snapshot was taken"},
+		{r.KeptPrevious, "An earlier version: the newest was being written or could not be read"},
+	} {
+		if line.n > 0 {
+			out.say("%s: %s", line.what, humanize.Comma(line.n))
+		}
 	}
-	if r.Deleted > 0 {
-		out.say("%s that the snapshot does not have were removed.", count(r.Deleted, "entry"))
-	}
-	if r.Verified > 0 {
-		out.say("%s were read back and compared.", count(r.Verified, "file"))
-	}
-	if r.Torn+r.KeptPrevious > 0 {
-		out.say("%d were being written when the snapshot was taken; of them %d are an earlier version.", r.Torn+r.KeptPrevious, r.KeptPrevious)
+	if missed > 0 {
+		out.note("the snapshot itself misses %s; keepsake snapshots --json lists them", count(missed, "path"))
 	}
 	for _, k := range r.NotKept {
 		out.note("%s not kept for %s (%s), %s for one", k.What, count(k.Count, "entry"), k.Why, quote(k.Example))
 	}
 	if r.LostCount > 0 {
-		out.note("%s could not be restored whole and are absent; run keepsake check --read-data", count(r.LostCount, "file"))
+		out.note("not restored whole: %s, named above; run keepsake check --read-data", count(r.LostCount, "path"))
 	}
 }

@@ -17,6 +17,9 @@ import (
 	"keepsake/crypto"
 )
 
+// errNoSecret says that nothing was given that could open the repository.
+var errNoSecret = errors.New("the repository is locked")
+
 // maxSecretFile bounds a password or key file; a larger one is something else.
 const maxSecretFile = 64 << 10
 
@@ -27,21 +30,25 @@ func (a *app) secret(ctx context.Context, kinds []crypto.SlotKind) (crypto.Secre
 	if text, ok, err := a.givenPassword(ctx, "KEEPSAKE_PASSWORD"); err != nil || ok {
 		return textSecret(text), err
 	}
+	lost := ""
 	if a.flags.keyFile != "" || slices.Contains(kinds, crypto.SlotKeyFile) {
-		if path, explicit := a.keyFile(); path != "" {
-			s, err := readKeyFile(path)
-			if err == nil || explicit || !errors.Is(err, fs.ErrNotExist) {
-				return s, err
-			}
+		path := a.keyFile()
+		s, err := readKeyFile(path)
+		if err == nil || a.flags.keyFile != "" || !errors.Is(err, fs.ErrNotExist) {
+			return s, err
 		}
+		lost = fmt.Sprintf("the key file %s is not there; ", path)
 	}
 	if text, ok, err := a.credential("keepsake.password"); err != nil || ok {
 		return textSecret(text), err
 	}
 	if !a.env.asks {
-		return crypto.Secret{}, errors.New("the repository needs a password, its key file or its recovery code: set KEEPSAKE_PASSWORD_FILE, or give --key-file")
+		return crypto.Secret{}, fmt.Errorf("%w: %sgive a password or the recovery code in KEEPSAKE_PASSWORD_FILE, or another key file with --key-file", errNoSecret, lost)
 	}
-	text, err := a.askSecret("Password or recovery code: ")
+	if lost != "" {
+		write(a.env.stderr, "keepsake: "+lost+"give the recovery code, then make a new one with keepsake key add --new-key-file\n")
+	}
+	text, err := a.askSecret(ctx, "Password or recovery code: ")
 	return textSecret(text), err
 }
 
@@ -74,19 +81,19 @@ func (a *app) givenPassword(ctx context.Context, name string) (text string, ok b
 	return "", false, nil
 }
 
-// keyFile is the path of the key file, and whether somebody named it.
-func (a *app) keyFile() (path string, explicit bool) {
+// keyFile is the path of the key file: as somebody named it, or the usual one.
+func (a *app) keyFile() string {
 	for _, p := range []string{a.flags.keyFile, a.env.get("KEEPSAKE_KEY_FILE"), a.config.KeyFile} {
 		if p != "" {
-			return a.env.abs(p), true
+			return a.env.abs(p)
 		}
 	}
 	if dir := a.env.get("CREDENTIALS_DIRECTORY"); dir != "" {
 		if p := filepath.Join(dir, "keepsake.key"); exists(p) {
-			return p, true
+			return p
 		}
 	}
-	return a.env.defaultKeyFile(), false
+	return a.env.defaultKeyFile()
 }
 
 // credential reads a systemd credential by name.
@@ -133,14 +140,34 @@ func readSecretFile(path string) ([]byte, error) {
 }
 
 // askSecret asks on the terminal without showing the answer.
-func (a *app) askSecret(question string) (string, error) {
-	write(a.env.stderr, question)
-	b, err := term.ReadPassword(int(a.env.stdin.Fd()))
-	write(a.env.stderr, "\n")
+func (a *app) askSecret(ctx context.Context, question string) (string, error) {
+	fd := int(a.env.stdin.Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
-		return "", fmt.Errorf("reading the answer: %w", err)
+		return "", fmt.Errorf("asking on the terminal: %w", err)
 	}
-	return string(b), nil
+	write(a.env.stderr, question)
+	type answer struct {
+		text []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		b, err := term.ReadPassword(fd)
+		answered <- answer{b, err}
+	}()
+	select {
+	case got := <-answered:
+		write(a.env.stderr, "\n")
+		if got.err != nil {
+			return "", fmt.Errorf("reading the answer: %w", got.err)
+		}
+		return string(got.text), nil
+	case <-ctx.Done():
+		// The read goes on until the process ends, which is soon.
+		write(a.env.stderr, "\n")
+		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
+	}
 }
 
 func exists(path string) bool {

@@ -146,10 +146,13 @@ func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, er
 		if err != nil {
 			return 0, err
 		}
-		if info.Verb != "up" {
-			return 0, control.ErrNoOwner // a short verb; wait for its end
+		switch info.Verb {
+		case "up":
+			return 0, fmt.Errorf("keepsake up is running already: %w", &state.OwnedError{Dir: dir, PID: info.PID})
+		case "mount":
+			return 0, fmt.Errorf("stop keepsake mount first, up shows the snapshots itself: %w", &state.OwnedError{Dir: dir, PID: info.PID})
 		}
-		return 0, fmt.Errorf("keepsake up is running already: %w", &state.OwnedError{Dir: dir, PID: info.PID})
+		return 0, control.ErrNoOwner // a verb that ends by itself; wait for that
 	}
 	return c.Do(ctx, req, a.stream())
 }

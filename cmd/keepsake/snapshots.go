@@ -15,6 +15,11 @@ import (
 	"keepsake/store/tree"
 )
 
+// aboutSnapshots explains SNAP wherever one is asked for.
+const aboutSnapshots = `SNAP is the beginning of an id, "latest", "latest@SOURCE", or a time such as
+2026-11-21, "2026-11-21 15:04" or the name of a folder in the mount: the newest
+snapshot not after it. A path inside the snapshot follows after a colon.`
+
 type snapshotsArgs struct {
 	Source string
 	Tags   []string
@@ -57,6 +62,8 @@ func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *
 	}
 	if len(rows) > 0 {
 		out.table(table.Row{"id", "time", "source", "tags", "files", "size", "added", "state"}, rows)
+	} else if len(all) > 0 && !out.options.JSON {
+		out.say("None of the %s matches.", count(len(all), "snapshot"))
 	} else if len(damaged) == 0 {
 		out.say("There are no snapshots yet. keepsake backup DIR takes one.")
 	}

@@ -146,7 +146,7 @@ func TestTerminalInterrupt(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	for i := range 40 {
-		writeFile(t, m.path("lib", fmt.Sprint(i)), noise(4<<20, byte(i)))
+		writeFile(t, m.path("lib", fmt.Sprint(i)), noise(unit, byte(i)))
 	}
 	m.ok("init")
 	backup, keyboard := m.terminal("backup", "lib")

@@ -9,11 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"keepsake/daemon"
 	"keepsake/daemon/capture"
 	"keepsake/fusefs"
+	"keepsake/store/tree"
 )
 
 // keep is up's work as the owner of the state: mount, capture, watch.
@@ -34,11 +36,11 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	}
 	m, err := s.mountAt(ctx, u.mount, false, u.out)
 	switch {
-	case errors.Is(err, fusefs.ErrNoFUSE):
+	case errors.Is(err, fusefs.ErrNotEmpty), errors.Is(err, fusefs.ErrMounted):
+		return err // somebody's mistake, better seen now than later
+	case err != nil:
 		u.out.note("%v; backups go on without the mounted view", err)
 		return u.watch(ctx, s, watched)
-	case err != nil:
-		return err
 	}
 	s.mounted.Store(m)
 	err = u.watch(ctx, s, watched)
@@ -90,7 +92,7 @@ func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) er
 			}
 			u.tell(e)
 			if e.First && first == 0 {
-				u.out.say("Watching. Files are safe about 15 s after a copy ends. Ctrl-C stops.")
+				u.out.say("Watching. Files are safe about 15 s after a copy ends. Browse %s; Ctrl-C stops.", filepath.Join(u.mount, "latest"))
 			}
 		},
 	})
@@ -105,7 +107,12 @@ func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) er
 // tell prints one line for what happened to a source.
 func (u *up) tell(e daemon.Event) {
 	now := time.Now().Format("15:04")
+	writing := uint64(0)
 	for _, m := range e.Missed {
+		if m.Reason == tree.ReasonFlux || m.Reason == tree.ReasonKept {
+			writing++ // an everyday save; it comes again by itself when it rests
+			continue
+		}
 		u.out.problem(filepath.Join(u.path(e.Label), string(m.Path)), quote(strings.TrimSpace(m.Reason.String()+" "+m.Detail)))
 	}
 	if u.out.options.JSON {
@@ -118,19 +125,39 @@ func (u *up) tell(e daemon.Event) {
 		u.out.emit("event", fields)
 		return
 	}
+	e.Missing -= min(e.Missing, writing)
 	switch s := e.Snapshot; {
 	case e.Err != nil:
-		u.out.note("%s %s: %v; trying again", now, e.Label, e.Err)
+		next := remedy(e.Err)
+		u.out.note("%s %s: %v; trying again. %s", now, e.Label, e.Err, next)
 	case s.Number == 0:
 		u.out.say("%s %s %s: nothing has changed since the last snapshot", u.out.color(text.FgGreen, "✓"), now, e.Label)
 	case e.First && e.Missing == 0:
 		u.out.say("%s %s %s complete: %s, %s stored", u.out.color(text.FgGreen, "✓"), now, e.Label, count(s.Stats.Files, "file"), size(s.Stats.AddedBytes))
 	case e.Missing > 0:
-		u.out.say("%s %s %s: +%s, %s; %s missing, listed above", u.out.color(text.FgYellow, "!"), now, e.Label,
-			count(s.Stats.NewFiles+s.Stats.ChangedFiles, "file"), size(s.Stats.ReadBytes), count(e.Missing, "path"))
+		u.out.say("%s %s %s: %s; %s missed, listed above", u.out.color(text.FgYellow, "!"), now, e.Label, changes(s.Stats), count(e.Missing, "path"))
+	case writing > 0:
+		u.out.say("%s %s %s: %s; %s still being written", u.out.color(text.FgGreen, "✓"), now, e.Label, changes(s.Stats), count(writing, "file"))
 	default:
-		u.out.say("%s %s %s: +%s, %s", u.out.color(text.FgGreen, "✓"), now, e.Label, count(s.Stats.NewFiles+s.Stats.ChangedFiles, "file"), size(s.Stats.ReadBytes))
+		u.out.say("%s %s %s: %s", u.out.color(text.FgGreen, "✓"), now, e.Label, changes(s.Stats))
 	}
+}
+
+// changes sums up what a snapshot brought.
+func changes(s tree.Stats) string {
+	var parts []string
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{{s.NewFiles, "new"}, {s.ChangedFiles, "changed"}, {s.DeletedFiles, "deleted"}} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", humanize.Comma(int64(c.n)), c.what))
+		}
+	}
+	if len(parts) == 0 {
+		return "names and attributes changed"
+	}
+	return strings.Join(parts, ", ") + ", " + size(s.ReadBytes)
 }
 
 func (u *up) path(label string) string {

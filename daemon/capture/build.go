@@ -17,13 +17,15 @@ const (
 
 // directoryBuilder turns the captured entries of one directory into pages.
 type directoryBuilder struct {
+	p       *pass
+	rel     string
 	pages   *tree.PageBuilder
 	entries uint64
 	below   tree.Totals
 }
 
-func (p *pass) newDirectoryBuilder(ctx context.Context) *directoryBuilder {
-	return &directoryBuilder{pages: tree.NewPageBuilder(p.cutPage, func(encoded []byte) (crypto.ChunkID, error) {
+func (p *pass) newDirectoryBuilder(ctx context.Context, rel string) *directoryBuilder {
+	return &directoryBuilder{p: p, rel: rel, pages: tree.NewPageBuilder(p.cutPage, func(encoded []byte) (crypto.ChunkID, error) {
 		if p.options.DryRun {
 			return crypto.ChunkID{1}, nil
 		}
@@ -40,12 +42,15 @@ func (p *pass) cutList(level int, chunk crypto.ChunkID) bool {
 	return p.listCuts.Sum64([]byte{byte(level)}, chunk[:])%listOdds == 0
 }
 
-// add waits for an entry and appends it.
-func (b *directoryBuilder) add(e *pending) error {
+// add waits for an entry and appends it, or what stands in for it.
+func (b *directoryBuilder) add(e *pending, previous *tree.Node) error {
 	e.wait()
-	n := e.node
-	if e.err != nil || n == nil {
+	if e.err != nil || e.node == nil {
 		return e.err
+	}
+	n := b.p.storable(join(b.rel, string(e.node.Name)), e.node, previous)
+	if n == nil {
+		return nil
 	}
 	b.entries++
 	switch n.Type {
@@ -65,6 +70,27 @@ func (b *directoryBuilder) add(e *pending) error {
 		b.below.Flagged++
 	}
 	return b.pages.Add(n)
+}
+
+// storable returns a node that the format has room for. Without the attributes
+// it is still worth having, so too many of them do not cost the content; it is
+// flagged to be looked at again, and so missed again, in every run.
+func (p *pass) storable(rel string, n, previous *tree.Node) *tree.Node {
+	err := n.Validate()
+	if err == nil && rel != "" {
+		err = tree.ValidateName(n.Name)
+	}
+	if err == nil {
+		return n
+	}
+	p.miss(rel, reasonOf(err), err)
+	bare := *n
+	bare.Xattrs = nil
+	bare.Flags |= tree.Racy
+	if len(n.Xattrs) > 0 && bare.Validate() == nil {
+		return &bare
+	}
+	return kept(previous)
 }
 
 // finish completes the directory's node.

@@ -30,10 +30,14 @@ type Options struct {
 	Own []string
 
 	// Dirty limits the run to what is in doubt; nil means all of it. It is
-	// heeded only if there is a previous snapshot to take the rest from.
+	// heeded only if the newest snapshot is the one that Since names.
 	Dirty *Dirty
+	// Since is the snapshot after which all changes are in Dirty: Result.Base
+	// of an earlier run. Another run's may have left out what this one wants.
+	Since store.SnapshotID
 	// InFlux are files known to be still changing, relative to the root: their
-	// previous version is kept, or, without one, they wait for the next run.
+	// previous version is kept, or, without one, they wait for the next run;
+	// after a day they are stored as they are, flagged as torn.
 	InFlux map[string]bool
 	// Basis is how the snapshot knows what changed; 0 means Scanned, or Events
 	// if Dirty is heeded.
@@ -88,9 +92,12 @@ func (o Options) withDefaults() (Options, error) {
 // Result is what a run did.
 type Result struct {
 	Snapshot store.Snapshot // zero if nothing was published
-	Changed  bool           // the tree, or what is missing in it, differs from the previous snapshot's
-	Missed   []tree.Missed  // by path; all of them up to a bound
-	Missing  uint64         // how many there are in all
+	// Base is the snapshot that holds what the run found: the published one, or
+	// the previous one if nothing had changed. Zero after a dry run.
+	Base    store.SnapshotID
+	Changed bool          // the tree, or what is missing in it, differs from the previous snapshot's
+	Missed  []tree.Missed // by path; all of them up to a bound
+	Missing uint64        // how many there are in all
 }
 
 // Run captures a source and returns its published snapshot. Paths that could
@@ -109,6 +116,13 @@ func Run(ctx context.Context, options Options) (*Result, error) {
 			// Their chunks no longer count as known: store them anew.
 			o.Log.Warn("a prune ran meanwhile; looking at everything again")
 			o.Dirty, o.OnlyIfChanged = nil, false
+			continue
+		}
+		if errors.Is(err, store.ErrDamaged) && o.Dirty != nil {
+			// What would be taken over cannot be read. A look at everything
+			// stores it anew, and counts it afresh.
+			o.Log.Warn("a directory of the previous snapshot is damaged; looking at everything", "err", err)
+			o.Dirty, o.base = nil, o.Progress.Counts()
 			continue
 		}
 		if err != nil || !again {
@@ -134,7 +148,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if ok {
 		prevRoot = &prev.Root
 	}
-	if !ok || prev.Basis == tree.InProgress || prev.MissedCount > uint64(len(prev.Missed)) {
+	if !ok || prev.ID != o.Since || prev.Basis == tree.InProgress || prev.MissedCount > uint64(len(prev.Missed)) {
 		o.Dirty = nil // too much is in doubt
 	}
 	o.Dirty.retry(prev.Missed)
@@ -148,8 +162,13 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	}
 	missed, missing := p.missed.sorted()
 	r = &Result{Missed: missed, Missing: missing}
-	r.Changed = !ok || !sameTree(&prev.Root, root) || !sameMissed(&prev, missed, missing)
-	if o.DryRun || o.OnlyIfChanged && !r.Changed {
+	// A snapshot in progress is not what the finished one says, whatever it holds.
+	r.Changed = !ok || prev.Basis == tree.InProgress || !sameTree(&prev.Root, root) || !sameMissed(&prev, missed, missing)
+	if o.DryRun {
+		return r, false, nil
+	}
+	if o.OnlyIfChanged && !r.Changed && !again {
+		r.Base = prev.ID
 		return r, false, nil
 	}
 	m := p.manifest(root)
@@ -168,6 +187,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	}
 	m.Stats.AddedBytes = uint64(o.Writer.Written().StoredBytes)
 	r.Snapshot, err = o.Writer.Publish(ctx, m)
+	r.Base = r.Snapshot.ID
 	return r, again, err
 }
 
@@ -186,6 +206,7 @@ func newPass(o *Options, prev store.Snapshot) (*pass, error) {
 		listCuts:    o.Repository.Cut("list"),
 		groups:      o.Repository.Cut("link group"),
 		doubt:       doubt,
+		links:       "/proc/self/fd",
 		own:         map[string]bool{},
 		twins:       newTwins(),
 	}

@@ -13,7 +13,8 @@ import (
 
 // describe makes the node of what stands under a name in a directory, content
 // apart; an empty name means the descriptor itself. Attributes are read again
-// only if the change time moved: changing one moves it.
+// only if the change time moved: changing one moves it, unless it was changed
+// right after they were read.
 func (p *pass) describe(ctx context.Context, dir int, name string, s stat, fs mounted, previous *tree.Node) (*tree.Node, error) {
 	n := &tree.Node{
 		Name:  []byte(name),
@@ -37,7 +38,7 @@ func (p *pass) describe(ctx context.Context, dir int, name string, s stat, fs mo
 	if s.typ != tree.Dir && s.links > 1 {
 		n.LinkGroup = p.linkGroup(s, fs)
 	}
-	if previous != nil && sameInode(n, previous) && previous.CTime == n.CTime && fs.exact {
+	if previous != nil && previous.Flags == 0 && sameInode(n, previous) && previous.CTime == n.CTime && fs.exact && p.attrsKnown(previous) {
 		n.Xattrs = previous.Xattrs
 		return n, nil
 	}

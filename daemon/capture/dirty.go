@@ -2,6 +2,7 @@ package capture
 
 import (
 	"strings"
+	"sync"
 
 	"keepsake/store/tree"
 )
@@ -12,6 +13,9 @@ type Dirty struct {
 	dirs     map[string]bool // to be listed, and their files looked at
 	subtrees map[string]bool // to be walked in full
 	above    map[string]bool // directories on the way to one of the others
+
+	mu       sync.RWMutex
+	replaced map[string]bool // subtrees that the run itself came to doubt
 }
 
 // NewDirty makes a set of directories whose listing or files changed, and of
@@ -49,6 +53,20 @@ func (d *Dirty) retry(missed []tree.Missed) {
 	}
 }
 
+// suspect doubts a subtree whose top is not the directory that it was: nothing
+// below is known by its path any more.
+func (d *Dirty) suspect(rel string) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.replaced == nil {
+		d.replaced = map[string]bool{}
+	}
+	d.replaced[rel] = true
+}
+
 // depth of doubt about a directory.
 type doubt int
 
@@ -71,11 +89,13 @@ func (d *Dirty) about(rel string) doubt {
 
 // within reports whether a directory lies in a subtree that is in doubt.
 func (d *Dirty) within(rel string) bool {
-	if len(d.subtrees) == 0 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if len(d.subtrees)+len(d.replaced) == 0 {
 		return false
 	}
 	for {
-		if d.subtrees[rel] {
+		if d.subtrees[rel] || d.replaced[rel] {
 			return true
 		}
 		if rel == "" {
@@ -87,13 +107,15 @@ func (d *Dirty) within(rel string) bool {
 
 func parent(rel string) string { return rel[:max(0, strings.LastIndexByte(rel, '/'))] }
 
-// untouched reports whether a directory can be taken over by reference.
+// untouched reports whether a directory that is still the same one can be taken
+// over by reference.
 func (p *pass) untouched(rel string, previous *tree.Node) bool {
 	return previous != nil && !p.doubt && previous.Below.Flagged == 0 && previous.Flags == 0 && p.options.Dirty.about(rel) == certain
 }
 
 // passes reports whether a directory is only on the way to what is in doubt,
-// and its own entries are known from before.
-func (p *pass) passes(rel string, previous *tree.Node) bool {
-	return previous != nil && !p.doubt && previous.Flags == 0 && p.options.Dirty.about(rel) == passage
+// and its own entries are known from before. Its times are asked, too: the
+// event of a new entry may be held back while that of one below is given out.
+func (p *pass) passes(rel string, s stat, fs mounted, previous *tree.Node) bool {
+	return !p.doubt && p.options.Dirty.about(rel) == passage && p.unchanged(s, fs, previous)
 }

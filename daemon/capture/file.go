@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,6 +15,9 @@ import (
 // attempts is how often a file that changes under the reader is read before
 // its previous version is kept.
 const attempts = 2
+
+// maxKept is for how long the previous version of a file in flux is kept.
+const maxKept = 24 * time.Hour
 
 var (
 	errFlux    = errors.New("the file was being written while it was read")
@@ -27,6 +31,7 @@ type fileJob struct {
 	rel      string
 	name     string
 	listed   stat
+	flux     bool // known to be still changing, whatever the read shows
 	previous *tree.Node
 	out      *pending
 }
@@ -35,7 +40,7 @@ type fileJob struct {
 func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, previous *tree.Node) *pending {
 	fs, err := p.filesystems.of(s.device, dir)
 	if err != nil {
-		return ready(p.lost(rel, previous, err))
+		return p.lost(rel, previous, err)
 	}
 	if p.unchanged(s, fs, previous) && p.contentKnown(ctx, previous) {
 		p.progress.taken(previous)
@@ -45,7 +50,8 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 		p.progress.wouldRead(s.size, previous)
 		return ready(nil)
 	}
-	if p.options.InFlux[rel] {
+	flux := p.options.InFlux[rel]
+	if flux && !p.overdue(s, previous) {
 		reason := tree.ReasonFlux
 		if previous != nil {
 			reason = tree.ReasonKept
@@ -59,9 +65,12 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 	}
 	if e := p.twins.find(s); e != nil {
 		p.progress.file(previous)
-		return &pending{twin: e, name: name, missed: func() { p.missed.add(rel, tree.ReasonOther, "like another name of this file") }}
+		return &pending{twin: e, name: name, missed: func() *tree.Node {
+			p.missed.add(rel, tree.ReasonOther, "like another name of this file")
+			return kept(previous)
+		}}
 	}
-	job := &fileJob{ctx: ctx, dir: dir, rel: rel, name: name, listed: s, previous: previous, out: &pending{done: make(chan struct{})}}
+	job := &fileJob{ctx: ctx, dir: dir, rel: rel, name: name, listed: s, flux: flux, previous: previous, out: &pending{done: make(chan struct{})}}
 	select {
 	case p.jobs <- job:
 	case <-ctx.Done():
@@ -69,30 +78,6 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 	}
 	p.twins.add(s, job.out)
 	return job.out
-}
-
-// contentKnown reports whether all chunks of a file are stored. Without a
-// doubt about the repository what an earlier snapshot holds is.
-func (p *pass) contentKnown(ctx context.Context, n *tree.Node) bool {
-	if !p.doubt {
-		return true
-	}
-	f, err := p.repository.OpenFile(n)
-	if err != nil {
-		return false
-	}
-	for e, err := range f.Extents(ctx, 0) {
-		if err != nil {
-			return false
-		}
-		if e.Hole {
-			continue
-		}
-		if known, err := p.writer.Known(e.Chunk); err != nil || !known {
-			return false
-		}
-	}
-	return true
 }
 
 // do reads the file of a job and completes it.
@@ -104,7 +89,8 @@ func (j *fileJob) do(p *pass, r *fileReader) {
 		return
 	}
 	if err != nil {
-		j.out.node = p.lost(j.rel, j.previous, err)
+		e := p.lost(j.rel, j.previous, err)
+		j.out.node, j.out.gone = e.node, e.gone
 		return
 	}
 	j.out.node = n
@@ -119,20 +105,36 @@ func (p *pass) readFile(j *fileJob, r *fileReader) (*tree.Node, error) {
 		if n, changed, err = p.readOnce(j, r); err != nil {
 			return nil, err
 		}
+		if j.flux {
+			break
+		}
 		if !changed {
 			p.progress.file(j.previous)
 			return n, nil
 		}
 	}
-	if j.previous != nil && j.previous.Type == tree.File && j.previous.Flags&tree.Torn == 0 {
+	if j.previous != nil && j.previous.Type == tree.File && j.previous.Flags&tree.Torn == 0 && !p.overdue(j.listed, j.previous) {
 		p.missed.add(j.rel, tree.ReasonKept, "")
 		p.progress.problem(j.rel, tree.ReasonKept, errFlux)
 		return kept(j.previous), nil
 	}
+	p.progress.file(j.previous)
 	n.Flags |= tree.Torn
 	p.missed.add(j.rel, tree.ReasonFlux, "")
 	p.progress.problem(j.rel, tree.ReasonFlux, errFlux)
 	return n, nil
+}
+
+// overdue reports whether a file has been in flux for so long that something
+// torn is better than something old: a catalogue that is never closed would
+// otherwise have no backup but its first. A file that was never captured counts
+// from its birth.
+func (p *pass) overdue(s stat, previous *tree.Node) bool {
+	since := s.btime
+	if previous != nil && previous.Type == tree.File {
+		since = previous.Captured
+	}
+	return p.now().Sub(since.Time()).Abs() > maxKept
 }
 
 // readOnce opens, reads and checks a file, and reports whether it changed

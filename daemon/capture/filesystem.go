@@ -50,15 +50,27 @@ func (f *filesystems) of(d device, fd int) (mounted, error) {
 	kind := kindOf(int64(st.Type))
 	id := binary.LittleEndian.AppendUint32(nil, uint32(st.Fsid.Val[0]))
 	id = binary.LittleEndian.AppendUint32(id, uint32(st.Fsid.Val[1]))
-	i := slices.IndexFunc(f.known, func(k tree.Filesystem) bool { return k.Type == kind.name && string(k.ID) == string(id) })
-	if i < 0 || f.inUse[i] {
-		i = len(f.known)
+	// Network file systems often have no id: several of them are told apart by
+	// the order in which they are met.
+	i := 0
+	for i < len(f.known) && (f.inUse[i] || f.known[i].Type != kind.name || string(f.known[i].ID) != string(id)) {
+		i++
+	}
+	if i == len(f.known) {
 		f.known = append(f.known, tree.Filesystem{Type: kind.name, ID: id})
 	}
 	f.inUse[i] = true
 	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact, virtual: virtual(int64(st.Type))}
 	f.byDev[d] = m
 	return m, nil
+}
+
+// met returns what is known of a file system on which something was opened.
+func (f *filesystems) met(d device) (mounted, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.byDev[d]
+	return m, ok
 }
 
 // list returns the file systems by ordinal, for the snapshot.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -31,13 +32,35 @@ type missed struct {
 }
 
 func (m *missed) add(rel string, reason tree.Reason, detail string) {
+	path, rest := storablePath(rel)
+	if rest != "" {
+		detail = strconv.QuoteToASCII(shorten(rest)) + " in it: " + detail
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.all) >= maxMissed {
 		m.over++
 		return
 	}
-	m.all = append(m.all, tree.Missed{Path: []byte(rel), Reason: reason, Detail: detail})
+	m.all = append(m.all, tree.Missed{Path: []byte(path), Reason: reason, Detail: detail})
+}
+
+// storablePath splits a path after the last directory that a manifest can
+// name: file systems allow deeper paths and, some of them, longer names.
+func storablePath(rel string) (path, rest string) {
+	end := 0
+	for end < len(rel) {
+		next := len(rel)
+		if i := strings.IndexByte(rel[end+1:], '/'); i >= 0 {
+			next = end + 1 + i
+		}
+		name := strings.TrimPrefix(rel[end:next], "/")
+		if next > tree.MaxPath || tree.ValidateName([]byte(name)) != nil {
+			return rel[:end], strings.TrimPrefix(rel[end:], "/")
+		}
+		end = next
+	}
+	return rel, ""
 }
 
 // sorted returns the paths in order, and how many there are in all.
@@ -49,15 +72,19 @@ func (m *missed) sorted() ([]tree.Missed, uint64) {
 }
 
 // lost notes that a path could not be captured and returns what stands in for
-// it: the version of the previous snapshot, flagged, or nothing.
-func (p *pass) lost(rel string, previous *tree.Node, err error) *tree.Node {
+// it: the version of the previous snapshot, flagged, or nothing. One that is
+// gone was probably deleted after it was listed; a second listing tells.
+func (p *pass) lost(rel string, previous *tree.Node, err error) *pending {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // deleted between listing and opening; nothing is missing
+		return &pending{gone: true}
 	}
-	reason := reasonOf(err)
+	p.miss(rel, reasonOf(err), err)
+	return ready(kept(previous))
+}
+
+func (p *pass) miss(rel string, reason tree.Reason, err error) {
 	p.missed.add(rel, reason, detailOf(err))
 	p.progress.problem(rel, reason, err)
-	return kept(previous)
 }
 
 // kept is a previous version that stands in for the present one.
@@ -71,7 +98,8 @@ func kept(previous *tree.Node) *tree.Node {
 }
 
 // lostDirectory is lost for a directory: without a previous version it is kept
-// empty, with the metadata that its parent could tell.
+// empty, with the metadata that its parent could tell. A nil node means that it
+// is gone.
 func (p *pass) lostDirectory(ctx context.Context, rel string, s stat, previous *tree.Node, err error) (*tree.Node, error) {
 	if stop := interruption(err); stop != nil {
 		return nil, stop
@@ -81,9 +109,8 @@ func (p *pass) lostDirectory(ctx context.Context, rel string, s stat, previous *
 		// like deletion.
 		return nil, fmt.Errorf("%s: %w", p.options.Path, err)
 	}
-	n := p.lost(rel, previous, err)
-	if n != nil || errors.Is(err, fs.ErrNotExist) {
-		return n, nil
+	if e := p.lost(rel, previous, err); e.node != nil || e.gone {
+		return e.node, nil
 	}
 	return p.emptyDirectory(ctx, rel, s)
 }
@@ -94,7 +121,7 @@ func (p *pass) emptyDirectory(ctx context.Context, rel string, s stat) (*tree.No
 		Name: []byte(base(rel)), Type: tree.Dir, Mode: s.mode, UID: s.uid, GID: s.gid,
 		MTime: s.mtime, CTime: s.ctime, BTime: s.btime, Links: s.links,
 	}
-	build := p.newDirectoryBuilder(ctx)
+	build := p.newDirectoryBuilder(ctx, rel)
 	return n, build.finish(n)
 }
 
@@ -146,9 +173,10 @@ func reasonOf(err error) tree.Reason {
 }
 
 func detailOf(err error) string {
-	text := err.Error()
-	return strings.ToValidUTF8(text[:min(len(text), 200)], "?")
+	return strings.ToValidUTF8(shorten(err.Error()), "?")
 }
+
+func shorten(text string) string { return text[:min(len(text), 200)] }
 
 func base(rel string) string {
 	return rel[strings.LastIndexByte(rel, '/')+1:]
@@ -161,8 +189,9 @@ func (p *pass) storeMissed(ctx context.Context, m *tree.Snapshot) error {
 	m.MissedCount = count
 	n := min(len(all), tree.MaxMissedInline)
 	m.Missed = all[:n]
-	for rest := range slices.Chunk(all[n:], 2000) {
-		page := tree.MissedPage{Missed: rest}
+	for rest := all[n:]; len(rest) > 0; {
+		page := tree.MissedPage{Missed: rest[:missedPage(rest)]}
+		rest = rest[len(page.Missed):]
 		b, err := page.Marshal()
 		if err != nil {
 			return err
@@ -174,4 +203,13 @@ func (p *pass) storeMissed(ctx context.Context, m *tree.Snapshot) error {
 		m.MissedList = append(m.MissedList, tree.Extent{Length: uint64(len(b)), Chunk: id})
 	}
 	return nil
+}
+
+// missedPage returns how many of some missed paths go into one chunk: so many
+// that with the longest path behind them they still fit.
+func missedPage(some []tree.Missed) (n int) {
+	for size := 0; n < min(len(some), 2000) && size < tree.MaxChunk/2; n++ {
+		size += len(some[n].Path) + len(some[n].Detail)
+	}
+	return n
 }

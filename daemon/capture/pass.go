@@ -32,6 +32,7 @@ type pass struct {
 	listCuts    crypto.PRF
 	groups      crypto.PRF
 	doubt       bool            // chunks of unchanged files must be looked up
+	links       string          // directory of symlinks to our own open files, by descriptor
 	own         map[string]bool // relative paths of keepsake's own directories
 	twins       *twins
 	left        atomic.Int64 // files left for the next pass

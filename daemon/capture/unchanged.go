@@ -29,6 +29,21 @@ func (p *pass) unchanged(s stat, fs mounted, previous *tree.Node) bool {
 	return same
 }
 
+// another reports whether what stands under the name of a directory may not be
+// the one that the previous snapshot holds, although files in it may be.
+func (p *pass) another(s stat, fs mounted, previous *tree.Node) bool {
+	switch {
+	case previous == nil || p.unchanged(s, fs, previous):
+		return false
+	case previous.FS != fs.ordinal:
+		return true
+	case fs.stable:
+		return previous.Inode != s.inode
+	default: // a directory keeps its birth time, where it has one
+		return previous.BTime == tree.Time{} || previous.BTime != s.btime
+	}
+}
+
 // racy reports whether a change after the read could have left all times as
 // they are, or the times lie in the future and so prove nothing.
 func racy(s stat, read tree.Time) bool {

@@ -20,14 +20,16 @@ const ahead = 256
 // the entry is left out.
 type pending struct {
 	node *tree.Node
+	gone bool          // node is nil because nothing stands under the name
 	err  error         // of the run, not of the entry
 	done chan struct{} // nil if node is ready
 	// twin is another name of the same inode, whose content this one takes
 	// over under its own name.
 	twin *pending
 	name string
-	// missed notes this name, too, if the twin's content is missed.
-	missed func()
+	// missed notes this name, too, if the twin's content is missed, and
+	// returns what stands in for it if there is none.
+	missed func() *tree.Node
 }
 
 func ready(n *tree.Node) *pending { return &pending{node: n} }
@@ -42,7 +44,9 @@ func (e *pending) wait() {
 			e.node = &n
 		}
 		if e.err == nil && (e.node == nil || e.node.Flags&(tree.KeptPrevious|tree.Torn) != 0) {
-			e.missed()
+			if instead := e.missed(); e.node == nil {
+				e.node = instead
+			}
 		}
 		e.twin = nil
 	}
@@ -63,9 +67,15 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	if fs.virtual && rel != "" {
 		return p.emptyDirectory(ctx, rel, s)
 	}
-	names, err := p.names(dir, rel, previous)
-	if err != nil {
-		return p.lostDirectory(ctx, rel, s, previous, err)
+	if p.another(s, fs, previous) {
+		p.options.Dirty.suspect(rel)
+	}
+	through := p.passes(rel, s, fs, previous)
+	var names []string
+	if !through { // else nothing came or went in it
+		if names, err = list(dir); err != nil {
+			return p.lostDirectory(ctx, rel, s, previous, err)
+		}
 	}
 	node, err := p.describe(ctx, fd, "", s, fs, previous)
 	if err != nil {
@@ -73,44 +83,51 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	}
 	p.progress.directory()
 
-	build := p.newDirectoryBuilder(ctx)
-	if p.passes(rel, previous) {
-		err = p.passThrough(ctx, fd, rel, previous, build)
+	build := p.newDirectoryBuilder(ctx, rel)
+	if through {
+		err = p.passThrough(ctx, dir, fd, rel, previous, build)
 	} else {
-		err = p.entries(ctx, fd, rel, names, previous, build)
+		err = p.entries(ctx, dir, fd, rel, names, previous, build)
+	}
+	if err == nil {
+		err = build.finish(node)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return node, build.finish(node)
+	if rel == "" { // no builder looks at the root
+		node = p.storable(rel, node, node)
+	}
+	return node, nil
 }
 
-// passThrough takes over the entries of a directory but for the directories
-// that lead to what is in doubt.
-func (p *pass) passThrough(ctx context.Context, fd int, rel string, previous *tree.Node, build *directoryBuilder) error {
+// passThrough takes over the entries of a directory but for those that are
+// themselves doubtful and the directories that lead to what is in doubt.
+func (p *pass) passThrough(ctx context.Context, dir *os.File, fd int, rel string, previous *tree.Node, build *directoryBuilder) error {
+	again := relisting{p: p, dir: dir, rel: rel}
 	for n, err := range p.repository.Entries(ctx, previous) {
 		if err != nil {
 			return stored(err)
 		}
 		e := ready(n)
-		if child := join(rel, string(n.Name)); n.Type == tree.Dir && !p.untouched(child, n) {
-			e = p.entry(ctx, fd, rel, string(n.Name), n)
+		name := string(n.Name)
+		if n.Flags != 0 || n.Type == tree.Dir && !p.untouched(join(rel, name), n) {
+			e = p.entry(ctx, fd, rel, name, n)
 		} else {
 			p.progress.taken(n)
 		}
-		if err := build.add(e); err != nil {
+		if e.wait(); e.gone {
+			e = again.settle(awaited{e, name, n}, nil)
+		}
+		if err := build.add(e, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// names lists a directory in byte order. A directory that is only on the way to
-// one in doubt is not listed: nothing came or went in it.
-func (p *pass) names(dir *os.File, rel string, previous *tree.Node) ([]string, error) {
-	if p.passes(rel, previous) {
-		return nil, nil
-	}
+// list lists a directory in byte order.
+func list(dir *os.File) ([]string, error) {
 	names, err := dir.Readdirnames(-1)
 	slices.Sort(names)
 	return names, err
@@ -119,35 +136,42 @@ func (p *pass) names(dir *os.File, rel string, previous *tree.Node) ([]string, e
 // entries captures the names of a directory. What is known of each comes from
 // the previous directory, read beside the sorted names, so that it need not be
 // held.
-func (p *pass) entries(ctx context.Context, fd int, rel string, names []string, previous *tree.Node, build *directoryBuilder) error {
+func (p *pass) entries(ctx context.Context, dir *os.File, fd int, rel string, names []string, previous *tree.Node, build *directoryBuilder) error {
+	again := relisting{p: p, dir: dir, rel: rel}
 	before := p.newBeside(ctx, previous)
 	defer before.stop()
-	var queue []*pending
+	var queue []awaited
 	// The descriptor is in use until the last file of the directory is read.
 	defer func() {
 		for _, e := range queue {
 			e.wait()
 		}
 	}()
+	take := func() error {
+		e := queue[0]
+		queue = queue[1:]
+		if e.wait(); e.gone {
+			return build.add(again.settle(e, queue), e.previous)
+		}
+		return build.add(e.pending, e.previous)
+	}
 	for _, name := range names {
 		old, err := before.entry(name)
 		if err != nil {
 			p.previousUnreadable(err)
 		}
-		queue = append(queue, p.entry(ctx, fd, rel, name, old))
+		queue = append(queue, awaited{p.entry(ctx, fd, rel, name, old), name, old})
 		if len(queue) <= ahead {
 			continue
 		}
-		if err := build.add(queue[0]); err != nil {
+		if err := take(); err != nil {
 			return err
 		}
-		queue = queue[1:]
 	}
 	for len(queue) > 0 {
-		if err := build.add(queue[0]); err != nil {
+		if err := take(); err != nil {
 			return err
 		}
-		queue = queue[1:]
 	}
 	return nil
 }
@@ -161,7 +185,7 @@ func (p *pass) entry(ctx context.Context, dir int, parent, name string, previous
 	}
 	s, err := statAt(dir, name)
 	if err != nil {
-		return ready(p.lost(rel, previous, err))
+		return p.lost(rel, previous, err)
 	}
 	if p.excluded(rel, s.typ == tree.Dir) {
 		return ready(nil)
@@ -172,7 +196,7 @@ func (p *pass) entry(ctx context.Context, dir int, parent, name string, previous
 	case tree.File:
 		return p.file(ctx, dir, rel, name, s, previous)
 	case 0:
-		return ready(p.lost(rel, previous, errType))
+		return p.lost(rel, previous, errType)
 	default:
 		return p.special(ctx, dir, rel, name, s, previous)
 	}
@@ -184,14 +208,15 @@ func (p *pass) directory(ctx context.Context, dir int, rel, name string, s stat,
 	if previous != nil && previous.Type != tree.Dir {
 		previous = nil
 	}
-	if p.untouched(rel, previous) {
+	// On a file system that is not met yet it is a mount point, and looked at.
+	if fs, met := p.filesystems.met(s.device); met && p.untouched(rel, previous) && p.unchanged(s, fs, previous) {
 		p.progress.taken(previous)
 		return ready(previous)
 	}
 	fd, err := openAt(dir, name, true)
 	if err != nil {
 		n, err := p.lostDirectory(ctx, rel, s, previous, err)
-		return &pending{node: n, err: err}
+		return &pending{node: n, gone: n == nil, err: err}
 	}
 	walk := func() (*tree.Node, error) {
 		// What was opened may not be what was listed.
@@ -212,11 +237,12 @@ func (p *pass) directory(ctx context.Context, dir int, rel, name string, s stat,
 		go func() {
 			defer func() { <-p.walkers; close(e.done) }()
 			e.node, e.err = walk()
+			e.gone = e.node == nil
 		}()
 		return e
 	default:
 		n, err := walk()
-		return &pending{node: n, err: err}
+		return &pending{node: n, gone: n == nil, err: err}
 	}
 }
 
@@ -224,9 +250,9 @@ func (p *pass) directory(ctx context.Context, dir int, rel, name string, s stat,
 func (p *pass) special(ctx context.Context, dir int, rel, name string, s stat, previous *tree.Node) *pending {
 	fs, err := p.filesystems.of(s.device, dir)
 	if err != nil {
-		return ready(p.lost(rel, previous, err))
+		return p.lost(rel, previous, err)
 	}
-	if p.unchanged(s, fs, previous) {
+	if p.unchanged(s, fs, previous) && p.attrsKnown(previous) {
 		p.progress.taken(previous)
 		return ready(previous)
 	}
@@ -238,7 +264,7 @@ func (p *pass) special(ctx context.Context, dir int, rel, name string, s stat, p
 		return &pending{err: stop}
 	}
 	if err != nil {
-		return ready(p.lost(rel, previous, err))
+		return p.lost(rel, previous, err)
 	}
 	p.progress.other()
 	return ready(n)

@@ -3,12 +3,14 @@ package capture
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"keepsake/crypto"
 	"keepsake/store/pack"
 	"keepsake/store/tree"
 )
@@ -18,20 +20,13 @@ import (
 // attributes has none. A value that cannot be read is an error: a backup that
 // silently loses an ACL would open a door on restore.
 func (p *pass) xattrs(ctx context.Context, dir int, name string) ([]tree.Xattr, error) {
-	// The l-calls take paths only; through the descriptor's own link no
-	// component but the last can be swapped, and that one is not followed.
-	path := fmt.Sprintf("/proc/self/fd/%d", dir)
-	list, get := unix.Listxattr, unix.Getxattr
-	if name != "" {
-		path += "/" + name
-		list, get = unix.Llistxattr, unix.Lgetxattr
-	}
-	names, err := readAttr(func(buf []byte) (int, error) { return list(path, buf) })
+	a := p.attrsOf(dir, name)
+	names, err := readAttr(a.list)
 	if err == unix.ENOTSUP || err == unix.ENOSYS {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("attributes: %w", a.explain(err))
 	}
 	var all []tree.Xattr
 	for n := range bytes.SplitSeq(bytes.TrimSuffix(names, []byte{0}), []byte{0}) {
@@ -39,12 +34,12 @@ func (p *pass) xattrs(ctx context.Context, dir int, name string) ([]tree.Xattr, 
 			continue
 		}
 		attr := string(n)
-		value, err := readAttr(func(buf []byte) (int, error) { return get(path, attr, buf) })
+		value, err := readAttr(func(buf []byte) (int, error) { return a.get(attr, buf) })
 		if err == unix.ENODATA || err == unix.ENOTSUP || err == unix.EPERM && strings.HasPrefix(attr, "trusted.") {
 			continue // removed meanwhile, or listed but not ours to read
 		}
 		if err != nil {
-			return nil, fmt.Errorf("attribute %s: %w", attr, err)
+			return nil, fmt.Errorf("attribute %s: %w", attr, a.explain(err))
 		}
 		x, err := p.keepAttr(ctx, n, value)
 		if err != nil {
@@ -56,10 +51,59 @@ func (p *pass) xattrs(ctx context.Context, dir int, name string) ([]tree.Xattr, 
 	return all, nil
 }
 
+// attrs are the calls for the attributes of one name, or open file.
+type attrs struct {
+	list func(buf []byte) (int, error)
+	get  func(attr string, buf []byte) (int, error)
+	// explain tells a file that is not there from another ENOENT.
+	explain func(err error) error
+}
+
+var (
+	errNoProc = errors.New("/proc is not mounted, so the attributes cannot be read")
+	errNoOpen = errors.New("the file system denies that the open file is there")
+)
+
+// attrsOf needs /proc only for what is never opened: the calls for symlinks
+// and devices take paths. Through the descriptor's own link no component but
+// the last can be swapped, and that one is not followed.
+func (p *pass) attrsOf(dir int, name string) attrs {
+	if name == "" {
+		return attrs{
+			list:    func(buf []byte) (int, error) { return unix.Flistxattr(dir, buf) },
+			get:     func(attr string, buf []byte) (int, error) { return unix.Fgetxattr(dir, attr, buf) },
+			explain: func(err error) error { return instead(err, errNoOpen) },
+		}
+	}
+	self := fmt.Sprintf("%s/%d", p.links, dir)
+	path := self + "/" + name
+	return attrs{
+		list: func(buf []byte) (int, error) { return unix.Llistxattr(path, buf) },
+		get:  func(attr string, buf []byte) (int, error) { return unix.Lgetxattr(path, attr, buf) },
+		explain: func(err error) error {
+			if unix.Access(self, unix.F_OK) != nil {
+				return instead(err, errNoProc)
+			}
+			return err
+		},
+	}
+}
+
+func instead(err, of error) error {
+	if err == unix.ENOENT {
+		return of
+	}
+	return err
+}
+
 // keepAttr stores a value that is too long for the node as a chunk.
 func (p *pass) keepAttr(ctx context.Context, name, value []byte) (tree.Xattr, error) {
 	x := tree.Xattr{Name: bytes.Clone(name), Value: value}
 	if len(value) <= tree.MaxXattrInline {
+		return x, nil
+	}
+	if p.options.DryRun {
+		x.Value, x.Large = nil, tree.ExtentList{{Length: uint64(len(value)), Chunk: crypto.ChunkID{1}}}
 		return x, nil
 	}
 	id, _, err := p.writer.Put(ctx, pack.Blob, value)

@@ -203,6 +203,8 @@ func TestSwappedTemporaries(t *testing.T) {
 			}
 		}
 	})
+	defer work.Wait()
+	defer over.Store(true)
 	var lost int64
 	for i := range rounds() / 10 {
 		res, err := attempt(t, f.r, s, target, func(o *restore.Options) { o.Overwrite = restore.Policy(i % 2) })
@@ -211,8 +213,6 @@ func TestSwappedTemporaries(t *testing.T) {
 		}
 		lost += res.LostCount
 		if err := check(); err != nil {
-			over.Store(true)
-			work.Wait()
 			t.Fatalf("round %d: %v", i, err)
 		}
 	}

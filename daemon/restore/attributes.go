@@ -3,6 +3,7 @@ package restore
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -67,8 +68,7 @@ func (r *run) pruneAttrs(h handle, attrs []tree.Xattr, path string) error {
 		return nil // where there are none, there is nothing to remove
 	}
 	for _, name := range names {
-		ours := strings.HasPrefix(name, "user.") || name == aclAccess || name == aclDefault
-		if !ours || hasName(attrs, name) {
+		if !isOurs(name) || hasName(attrs, name) {
 			continue
 		}
 		if err := r.refused("removal of "+kindOf(name), path, h.removeAttr(name)); err != nil {
@@ -125,6 +125,24 @@ func (h handle) listAttrs() ([]string, error) {
 		return nil, err
 	}
 	return strings.Split(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00"), nil
+}
+
+// sameAttrs reports whether an entry has these attributes, and no others of
+// those that attributes would remove.
+func (h handle) sameAttrs(attrs []tree.Xattr) bool {
+	for _, x := range attrs {
+		if !h.hasValue(string(x.Name), x.Value) {
+			return false
+		}
+	}
+	names, err := h.listAttrs()
+	return err != nil || !slices.ContainsFunc(names, func(name string) bool { return isOurs(name) && !hasName(attrs, name) })
+}
+
+// isOurs reports whether an attribute that the snapshot does not have is to be
+// removed.
+func isOurs(name string) bool {
+	return strings.HasPrefix(name, "user.") || name == aclAccess || name == aclDefault
 }
 
 // hasAttr reports whether an open directory has an attribute.

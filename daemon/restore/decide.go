@@ -86,7 +86,13 @@ func (r *run) unchangedFile(ctx context.Context, j *job, st *unix.Stat_t) (bool,
 	if err != nil {
 		return false, err
 	}
-	return true, r.describe(handle{fd: fd}, n, attrs, j.path)
+	h := handle{fd: fd}
+	if !j.dir.guarded {
+		// It may have been a link to a file outside when it was opened, and
+		// taken away before the look: one name then, and none of ours.
+		return sameMetadata(opened, n) && h.sameAttrs(attrs), nil
+	}
+	return true, r.describe(h, n, attrs, j.path)
 }
 
 // unchangedSpecial asks for equality in all that can be seen cheaply; making

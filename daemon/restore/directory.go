@@ -32,6 +32,8 @@ type directory struct {
 	created  bool // by this run: nothing else is in it
 	inherits bool // entries made in it inherit an ACL
 	mounted  bool // on another file system than its parent
+	private  bool // nobody else can enter it
+	guarded  bool // nobody else can make or remove names in it
 	fd       int  // -1 if not open
 	device   uint64
 	mtime    tree.Time // before anything was restored into it
@@ -192,6 +194,7 @@ func (r *run) opening(d *directory) error {
 	}
 	d.device, d.mtime = uint64(st.Dev), mtimeOf(st)
 	d.mounted = d.parent != nil && d.parent.device != d.device
+	d.private, d.guarded = r.keepsOut(st), r.keepsNames(st)
 	// What somebody put in the place of the directory just made is his.
 	d.created = d.created && int(st.Uid) == r.euid
 	switch {

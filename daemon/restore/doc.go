@@ -20,12 +20,15 @@
 // # Invariants
 //
 //   - Nothing outside the target is written, whatever the snapshot says and
-//     whatever anyone does to the target meanwhile. Every name is checked again
+//     whatever other users do to the target meanwhile. Every name is checked again
 //     and used alone, relative to its directory's descriptor, and never
 //     followed; no path of more than one name is given to the kernel, except
-//     /proc/self/fd/N. Metadata is set through descriptors of what was made.
+//     /proc/self/fd/N. Metadata is set through descriptors of what was made;
+//     what yields none when it is made (symlinks, FIFOs, sockets, devices) is
+//     made where nobody else can enter, and gets its name when it is complete.
 //   - An inode that has further names is never changed in place, since they
-//     may lie outside.
+//     may lie outside; nor is any where others can remove names, since its
+//     count of names proves nothing there.
 //   - A name shows the old entry or the whole new one, after any kill: entries
 //     are made under a temporary name and renamed. What a kill leaves behind
 //     (.keepsake-restore-*) is removed by the next restore into that directory.

@@ -86,38 +86,42 @@ func (r *run) make(ctx context.Context, j *job, absent bool) error {
 		damage = &salvaged{damage.Error()}
 	}
 	temporary := r.temporary.next()
-	var err error
+	place, err := r.stage(j, temporary)
+	if err != nil {
+		return err
+	}
+	defer place.close()
 	if j.node.Type == tree.File {
 		err = r.makeFile(ctx, j, temporary, attrs)
 	} else {
-		err = r.makeSpecial(j, temporary, attrs)
+		err = r.makeSpecial(j, place, temporary, attrs)
 	}
 	if gaps, ok := errors.AsType[*salvaged](err); ok {
 		damage, err = gaps, nil
 	}
 	if err == nil {
-		err = r.publish(j, temporary, absent)
+		err = r.publish(j, place.fd, temporary, absent)
 	}
 	if err == nil {
 		return damage
 	}
 	if !errors.Is(err, unix.EEXIST) {
 		// Best effort: what stays is removed by the next restore.
-		_ = removeAt(j.dir.fd, temporary, 0)
+		_ = removeAt(place.fd, temporary, 0)
 	}
 	return err
 }
 
-// publish renames a finished entry to its name. absent says that nothing was
-// there when the decision was made.
-func (r *run) publish(j *job, temporary string, absent bool) error {
+// publish renames a finished entry, from the directory in which it was made, to
+// its name. absent says that nothing was there when the decision was made.
+func (r *run) publish(j *job, from int, temporary string, absent bool) error {
 	dir := j.dir.fd
 	rename := func(flags uint) error {
 		return again(func() error {
 			if flags == 0 {
-				return unix.Renameat(dir, temporary, dir, j.name)
+				return unix.Renameat(from, temporary, dir, j.name)
 			}
-			return unix.Renameat2(dir, temporary, dir, j.name, flags)
+			return unix.Renameat2(from, temporary, dir, j.name, flags)
 		})
 	}
 	err := error(unix.EINVAL)

@@ -130,9 +130,14 @@ func TestLeftovers(t *testing.T) {
 	must(t, os.Symlink("/etc/passwd", target+"/d/.keepsake-restore-ab12-5"))
 	write(t, target+"/d/.keepsake-restore-notes", "somebody's own")
 	write(t, target+"/elsewhere/.keepsake-restore-ab12-6", "not restored into")
+	must(t, os.MkdirAll(target+"/d/.keepsake-restore-ab12-7", 0o700))
+	must(t, unix.Mkfifo(target+"/d/.keepsake-restore-ab12-7/.keepsake-restore-ab12-7", 0o600))
+	must(t, os.MkdirAll(target+"/d/.keepsake-restore-ab12-8", 0o700))
+	write(t, target+"/d/.keepsake-restore-ab12-9/notes", "somebody's own")
 	whole(t, restored(t, f.r, s, target, func(o *restore.Options) { o.Overwrite = restore.Never }))
 	sameImage(t, "target", image(t, target), map[string]string{
 		"d": "drwxr-xr-x", "d/x": "file -rw-r--r-- x", "d/.keepsake-restore-notes": "file -rw-r--r-- somebody's own",
+		"d/.keepsake-restore-ab12-9": "drwxr-xr-x", "d/.keepsake-restore-ab12-9/notes": "file -rw-r--r-- somebody's own",
 		"elsewhere": "drwxr-xr-x", "elsewhere/.keepsake-restore-ab12-6": "file -rw-r--r-- not restored into",
 	})
 }

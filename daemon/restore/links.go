@@ -184,7 +184,7 @@ func (r *run) link(ctx context.Context, j *job, g *group) (outcome, error) {
 		r.tally.missing("hard link", because(err), j.path)
 		return made, r.make(ctx, j, !present)
 	}
-	err := r.publish(j, temporary, !present)
+	err := r.publish(j, d.fd, temporary, !present)
 	// Renaming one name of an inode over another does nothing at all.
 	_ = removeAt(d.fd, temporary, 0)
 	return linked, err

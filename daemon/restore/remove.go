@@ -44,7 +44,11 @@ func (r *run) removeLeftovers(d *directory) {
 		return nil
 	})
 	for _, name := range found {
-		if removeAt(d.fd, name, 0) == nil {
+		err := removeAt(d.fd, name, 0)
+		if err == unix.EISDIR || err == unix.EPERM { // POSIX allows either for a directory
+			err = removeStaging(d.fd, name)
+		}
+		if err == nil {
 			r.tally.leftovers.Add(1)
 		}
 	}

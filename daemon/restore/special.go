@@ -6,12 +6,11 @@ import (
 	"keepsake/store/tree"
 )
 
-// makeSpecial makes a symlink, FIFO, socket or device under a temporary name.
-// Its metadata is set through a descriptor that only names the inode: opening
-// such an entry could block or do anything, and its name could be swapped for
-// a link to another file.
-func (r *run) makeSpecial(j *job, temporary string, attrs []tree.Xattr) error {
-	n, dir := j.node, j.dir.fd
+// makeSpecial makes a symlink, FIFO, socket or device under a temporary name in
+// a place that others cannot enter. Its metadata is set through a descriptor
+// that only names the inode: opening such an entry could block or do anything.
+func (r *run) makeSpecial(j *job, place staging, temporary string, attrs []tree.Xattr) error {
+	n, dir := j.node, place.fd
 	err := again(func() error {
 		if n.Type == tree.Symlink {
 			return unix.Symlinkat(string(n.Target), dir, temporary)
@@ -28,6 +27,10 @@ func (r *run) makeSpecial(j *job, temporary string, attrs []tree.Xattr) error {
 	if err != nil {
 		return target("making the "+n.Type.String(), err)
 	}
+	if place.exposed {
+		r.tally.missing("metadata of links and special files", "the file system cannot keep others out while it is set", j.path)
+		return nil
+	}
 	fd, err := openAt(dir, temporary, unix.O_PATH, 0)
 	if err != nil {
 		return target("opening the "+n.Type.String(), err)
@@ -37,6 +40,7 @@ func (r *run) makeSpecial(j *job, temporary string, attrs []tree.Xattr) error {
 	if err != nil {
 		return target("looking at the "+n.Type.String(), err)
 	}
+	// Others of our own user could do it, by mistake: this is no protection.
 	if typeOf(st) != n.Type || st.Nlink != 1 || rdevOf(st) != n.Rdev {
 		return errSwitched
 	}

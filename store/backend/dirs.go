@@ -18,6 +18,17 @@ type dirs struct {
 	mu      sync.Mutex // held while directories are made; readers never need it
 	settled map[string]bool
 	doubted map[string]error // in a parent whose fsync failed and not removable
+	failed  sync.Map         // directories whose fsync failed → its error; no names in them can be confirmed
+}
+
+// sync makes the names in a directory durable, and remembers a failure: the
+// next fsync would succeed and prove nothing about what this one lost.
+func (d *dirs) sync(l *Local, dir string) error {
+	err := l.disk.SyncDir(l.path(dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.failed.LoadOrStore(dir, err)
+	}
+	return err
 }
 
 // settle creates the missing ones of the named directories and their parents
@@ -58,7 +69,7 @@ func (d *dirs) settle(l *Local, names []string) error {
 		}
 	}
 	for _, parent := range parents {
-		if err := l.disk.SyncDir(l.path(parent)); err != nil {
+		if err := d.sync(l, parent); err != nil {
 			return errors.Join(err, d.retreat(l, parent, err, fresh, made))
 		}
 	}

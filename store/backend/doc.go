@@ -18,6 +18,9 @@
 //     returns an error some of its objects may be visible, each of them whole,
 //     none of them acknowledged: the caller writes the data again under new
 //     names. Nothing that failed to sync is ever synced again.
+//   - An object that a list shows may still be lost in a power cut, if its
+//     writer was killed before Publish returned. Who is going to rely on
+//     objects that it has not published calls SyncNames first.
 //   - Objects never change. An existing name is [ErrExists], whatever the
 //     bytes. There is no rename and no append.
 //   - A list is complete or an error. A repository whose directory has gone

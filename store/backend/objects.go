@@ -132,7 +132,7 @@ func (l *Local) Remove(ctx context.Context, names ...string) error {
 		touched[path.Dir(name)] = true
 	}
 	for dir := range touched {
-		if err := l.disk.SyncDir(l.path(dir)); err != nil {
+		if err := l.dirs.sync(l, dir); err != nil {
 			failed = errors.Join(failed, err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+
+	"keepsake/store/durable"
 )
 
 // Put stages, writes and publishes one small object.
@@ -72,14 +74,11 @@ func (l *Local) publish(ctx context.Context, staged []*Staged) error {
 	if err := l.present(); err != nil {
 		return err
 	}
-	var folders []string
-	seen := map[string]bool{}
-	for _, s := range staged {
-		if dir := path.Dir(s.name); !seen[dir] {
-			seen[dir] = true
-			folders = append(folders, dir)
-		}
+	names := make([]string, len(staged))
+	for i, s := range staged {
+		names[i] = s.name
 	}
+	folders := foldersOf(names)
 	if err := l.dirs.settle(l, folders); err != nil {
 		return err
 	}
@@ -89,7 +88,53 @@ func (l *Local) publish(ctx context.Context, staged []*Staged) error {
 		}
 	}
 	for _, dir := range folders {
-		if err := l.disk.SyncDir(l.path(dir)); err != nil {
+		if err := l.dirs.sync(l, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foldersOf returns the directories of some objects, each once.
+func foldersOf(names []string) (folders []string) {
+	seen := map[string]bool{}
+	for _, name := range names {
+		if dir := path.Dir(name); !seen[dir] {
+			seen[dir] = true
+			folders = append(folders, dir)
+		}
+	}
+	return folders
+}
+
+// SyncNames makes sure that objects which were seen survive a power cut: whoever
+// published them may have been killed between rename and fsync. Each directory
+// is synced once. One whose fsync failed before in this process is
+// durable.ErrSealed, for objects in it may have been lost without a further
+// error; only a new process can tell.
+func (l *Local) SyncNames(ctx context.Context, names ...string) error {
+	if err := ctx.Err(); err != nil || len(names) == 0 {
+		return err
+	}
+	for _, name := range names {
+		if err := CheckName(name); err != nil {
+			return err
+		}
+	}
+	if err := l.present(); err != nil {
+		return err
+	}
+	folders := foldersOf(names)
+	for _, dir := range folders {
+		if err, ok := l.dirs.failed.Load(dir); ok {
+			return fmt.Errorf("directory %s was not synced, run keepsake anew: %w: %w", dir, durable.ErrSealed, err.(error))
+		}
+	}
+	if err := l.dirs.settle(l, folders); err != nil {
+		return err
+	}
+	for _, dir := range folders {
+		if err := l.dirs.sync(l, dir); err != nil {
 			return err
 		}
 	}

@@ -25,10 +25,10 @@
 // # Refusals
 //
 // A file that bbolt cannot read, or that belongs to another repository or to
-// another version of this layout, is ErrDamaged or ErrForeign: the caller sets
-// it aside and rebuilds. Faults and panics inside bbolt's mapped file surface
+// another version of this layout, is ErrDamaged or ErrForeign: the caller
+// removes it and rebuilds. Faults and panics inside bbolt's mapped file surface
 // as ErrDamaged, not as a crash; from then on every method answers ErrDamaged
-// until Reset, and Close sets the file aside.
+// until Reset, and Close removes the file.
 //
 // A DB is safe for concurrent use. Only one process has it open: the owner of
 // the state directory.

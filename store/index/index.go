@@ -52,7 +52,8 @@ type DB struct {
 
 // Open opens the index at path, or makes an empty one there for the given
 // repository. The second result says that it was made: the caller then fills
-// it from the repository.
+// it from the repository. It is in doubt, since packs may be missing that an
+// index in its place knew of; who finds that there are none clears that.
 func Open(path string, repo crypto.RepositoryID) (*DB, bool, error) {
 	fresh := false
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -87,34 +88,30 @@ func (d *DB) open() error {
 	return classify(err)
 }
 
-// Reset gives up a file that turned out to be damaged while it was open, sets
-// it aside beside its old place, and begins an empty one, not clean and in
-// doubt. It returns where the damaged file went.
-func (d *DB) Reset() (aside string, err error) {
+// Reset gives up a file that turned out to be damaged while it was open,
+// removes it, and begins an empty one, not clean and in doubt.
+func (d *DB) Reset() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if aside, err = d.setAside(); err != nil {
-		return aside, err
+	if err := d.drop(); err != nil {
+		return err
 	}
 	if err := create(d.path, d.repo); err != nil {
-		return aside, err
+		return err
 	}
-	if err := d.open(); err != nil {
-		return aside, err
-	}
-	return aside, d.bolt.Update(func(tx *bbolt.Tx) error { return d.putDoubt(tx, true) })
+	d.doubts.Add(1)
+	return d.open()
 }
 
-// setAside lets go of the open file and moves it out of the way.
-func (d *DB) setAside() (string, error) {
+// drop lets go of the open file and removes it.
+func (d *DB) drop() error {
 	release(d.bolt)
 	d.bolt = nil
-	aside := fmt.Sprintf("%s.damaged-%s", d.path, time.Now().UTC().Format("20060102T150405.000Z"))
-	err := os.Rename(d.path, aside)
+	err := os.Remove(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return aside, err
+	return err
 }
 
 // release closes a file whose content cannot be trusted. A panic within bbolt
@@ -168,6 +165,7 @@ func create(path string, repo crypto.RepositoryID) error {
 			meta.Put(keyLayout, []byte{layout}),
 			meta.Put(keyRepository, repo[:]),
 			meta.Put(keyClean, []byte{0}),
+			meta.Put(keyDoubt, []byte{1}),
 			meta.Put(keyNext, binary.BigEndian.AppendUint32(nil, 1)),
 		)
 	})
@@ -193,8 +191,8 @@ func (d *DB) verify(db *bbolt.DB) error {
 	})
 }
 
-// Close closes the file. One that turned out to be damaged is set aside, so
-// that the next Open makes a new one.
+// Close closes the file. One that turned out to be damaged is removed, so that
+// the next Open makes a new one.
 func (d *DB) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -202,8 +200,7 @@ func (d *DB) Close() error {
 	case d.bolt == nil: // a Reset failed half-way
 		return nil
 	case d.broken.Load():
-		_, err := d.setAside()
-		return err
+		return d.drop()
 	}
 	db := d.bolt
 	d.bolt = nil

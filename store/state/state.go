@@ -159,8 +159,17 @@ func classifyOpen(err error) error {
 // that neither a power cut while bbolt initialises it nor a second process
 // doing the same leaves a file that is not whole or has two owners.
 func (d *DB) create() error {
-	tmp := d.path() + "." + strconv.Itoa(os.Getpid())
+	// A random name: a killed first run may have had this process's number, and
+	// in another container a live one may.
+	f, err := os.CreateTemp(d.dir, "state.db.new-")
+	if err != nil {
+		return err
+	}
+	tmp := f.Name()
 	defer os.Remove(tmp)
+	if err := f.Close(); err != nil {
+		return err
+	}
 	db, err := bbolt.Open(tmp, 0o600, &bbolt.Options{Timeout: time.Second})
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type Backend[S Staged] interface {
 	Size(ctx context.Context, name string) (int64, error)
 	List(ctx context.Context, prefix string, fn func(name string, size int64) error) error
 	Remove(ctx context.Context, names ...string) error
+	SyncNames(ctx context.Context, names ...string) error
 	CleanStaged(ctx context.Context) error
 	Free(ctx context.Context) (free, total uint64, err error)
 	Close() error
@@ -59,6 +60,7 @@ func Run[S Staged, B Backend[S]](t *testing.T, fresh func(t *testing.T) Opener[S
 		{"names", names[S, B]},
 		{"list", list[S, B]},
 		{"remove", remove[S, B]},
+		{"sync names", syncNames[S, B]},
 		{"owners", owners[S, B]},
 		{"cancelled", cancelled[S, B]},
 		{"race for a name", race[S, B]},
@@ -318,4 +320,22 @@ func remove[S Staged, B Backend[S]](t *testing.T, open Opener[S, B]) {
 	// A name that has been read, removed and given again shows the new bytes.
 	must(t, b.Put(ctx, "data/aa/1", []byte("again")))
 	wantObject[S](t, b, "data/aa/1", []byte("again"))
+}
+
+func syncNames[S Staged, B Backend[S]](t *testing.T, open Opener[S, B]) {
+	b, other := open(t, alice), open(t, bob)
+	ctx := t.Context()
+	for _, name := range []string{"config", "data/aa/1", "data/ab/1", "snapshots/1"} {
+		must(t, b.Put(ctx, name, content(name, 10)))
+	}
+	must(t, other.SyncNames(ctx))
+	for range 2 {
+		must(t, other.SyncNames(ctx, "data/aa/1", "config", "data/ab/1", "data/aa/1", "snapshots/1"))
+	}
+	must(t, other.SyncNames(ctx, "data/aa/none")) // removed since it was seen
+	wantObject[S](t, b, "data/aa/1", content("data/aa/1", 10))
+	wantErr(t, "sync of a bad name", other.SyncNames(ctx, "config", "../a"), backend.ErrName)
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	wantErr(t, "sync, cancelled", other.SyncNames(ctx, "config"), context.Canceled)
 }
