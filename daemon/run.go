@@ -67,8 +67,9 @@ type sourceKeeper struct {
 	k       *Keeper
 	source  Watched
 	watcher *watch.Watcher
-	polled  bool      // events do not tell all: the file system is remote
-	scan    time.Time // when everything is scanned at the latest
+	polled  bool             // events do not tell all: the file system is remote
+	scan    time.Time        // when everything is scanned at the latest
+	base    store.SnapshotID // what the watcher's events count from
 
 	mu   sync.Mutex // guards state
 	last SourceState

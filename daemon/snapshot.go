@@ -27,6 +27,7 @@ func (s *sourceKeeper) capture(ctx context.Context, batch watch.Batch, first boo
 		User:          s.k.o.User,
 		Own:           s.k.o.Own,
 		Dirty:         dirty(batch),
+		Since:         s.base,
 		InFlux:        set(batch.Unsettled),
 		Basis:         s.basis(batch),
 		OnlyIfChanged: true,
@@ -43,6 +44,7 @@ func (s *sourceKeeper) capture(ctx context.Context, batch watch.Batch, first boo
 		s.note(func(l *SourceState) { l.Err = err })
 		return err
 	}
+	s.base = result.Base
 	if batch.All {
 		s.scan = time.Now().Add(s.every())
 	}

@@ -159,7 +159,8 @@ func TestCheckOneSnapshot(t *testing.T) {
 	know := l.truth(t, r)
 	id := l.snapshots[2].ID
 	for _, name := range l.names(t, "data/") {
-		for _, e := range l.layout(t, r, name).entries {
+		p := l.layout(t, r, name)
+		for _, e := range p.entries[:min(4, len(p.entries))] {
 			undo := flip(t, l.object(name), int64(e.Offset), 1)
 			problems, res := check(t, r, store.CheckOptions{ReadData: true, Snapshot: &id})
 			undo()
@@ -180,7 +181,6 @@ func TestCheckOneSnapshot(t *testing.T) {
 				t.Errorf("%s: %v, want no paths", name, problems)
 			}
 		}
-		break
 	}
 	other := store.SnapshotID{1}
 	if _, err := r.Check(t.Context(), store.CheckOptions{Snapshot: &other}); !errors.Is(err, store.ErrNoSnapshot) {

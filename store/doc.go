@@ -19,12 +19,18 @@
 //     same way; then condemned/ is listed again; only then is the snapshot
 //     announced. One function owns each half: (*Writer).commit and
 //     (*Writer).Publish.
+//   - What others published is made sure of by a sync of its directory before
+//     the index or the state takes note: its writer may have been killed between
+//     the rename and that sync. Where a sync has failed, only a new process may.
+//   - A new index is in doubt until its repository turns out to be new as well.
 //   - A chunk is known only if the index confirms it and its pack is neither
 //     condemned nor damaged.
 //   - After a failed sync the session is over: its unpublished packs are
 //     discarded, and the next session seals their chunks anew under new names.
 //   - Every byte is authenticated before it is handed out. A lying index leads
 //     to the pack's own table or to a DamageError, never to other bytes.
+//   - A configuration is published last and removed first. Objects without one
+//     are a damaged repository, in whose place none is made.
 //   - index.db may be deleted at any time, and so may the whole state
 //     directory; what that cost is said through Options.Notice.
 //   - Memory is bounded by Options, not by the size of the repository.

@@ -73,6 +73,7 @@ func TestLostConfig(t *testing.T) {
 					must(t, os.RemoveAll(l.object(dir)))
 				}
 			}
+			disturb(t, l.Place, func(durable.Op, string) error { return nil }) // no descriptor is pooled
 			keys := l.names(t, "keys/")
 			_, err := store.Identify(t.Context(), l.Backend)
 			if !errors.Is(err, store.ErrConfigMissing) || !isDamage(err) || errors.Is(err, store.ErrNoRepository) {
@@ -109,7 +110,7 @@ func TestCreateFails(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "repository")
 		_, err := backend.CreateLocal(dir, nil)
 		must(t, err)
-		count, what := 0, ""
+		count, what := -1<<20, "" // not before the creation
 		b, err := backend.OpenLocal(dir, &durable.Disk{Hook: func(op durable.Op, path string) error {
 			if count++; count == at {
 				what = fmt.Sprint(op, " ", path)
@@ -371,6 +372,8 @@ func TestInterruptedRebuild(t *testing.T) {
 // hears of only later.
 func TestCondemnedBeforeTakenUp(t *testing.T) {
 	p := storetest.New(t)
+	now := clock
+	p.Now = func() time.Time { return now }
 	r := p.Open(t)
 	other := another(t, p).Open(t)
 	w := begin(t, other)
@@ -402,8 +405,15 @@ func TestCondemnedBeforeTakenUp(t *testing.T) {
 	finish(t, w)
 	put(tree.Condemned{Opens: &opening, Spared: packs})
 	mine = begin(t, r)
-	if known, err := mine.Known(id); err != nil || !known {
-		t.Errorf("a chunk of a spared pack is not known: %v", err)
+	for _, when := range []string{"taken up before", "taken up after"} {
+		if known, err := mine.Known(id); err != nil || !known {
+			t.Errorf("a chunk of a spared pack, %s, is not known: %v", when, err)
+		}
+		must(t, r.Index().Forget(idOf(t, name)))
+		now = now.Add(time.Minute)
+		if _, err := r.ReadChunk(t.Context(), id, pack.Data, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	finish(t, mine)
 }

@@ -186,7 +186,7 @@ func TestPhantomChunk(t *testing.T) {
 // made anew at the latest when the repository is opened again.
 func TestRottenPages(t *testing.T) {
 	const page = 4096
-	for seed := range uint64(9) {
+	for seed := range uint64(rotTrials) {
 		l := newLibrary(t)
 		r, err := l.TryOpen(t.Context())
 		if err != nil {

@@ -30,25 +30,26 @@ func node(t *testing.T, r *store.Repository, s store.Snapshot, path string) *tre
 	return n
 }
 
-// TestOnlyWhatIsInDoubtIsLookedAt changes two directories, names one of them,
-// and finds only that one's change in the snapshot.
+// TestOnlyWhatIsInDoubtIsLookedAt changes something in two directories, names
+// one of them, and finds only that one's change in the snapshot.
 func TestOnlyWhatIsInDoubtIsLookedAt(t *testing.T) {
 	r := storetest.New(t).Open(t)
 	dir := filepath.Join(t.TempDir(), "lib")
 	for _, name := range []string{"a/x/one", "a/y/two", "b/three", "top"} {
 		write(t, filepath.Join(dir, name), []byte(name))
 	}
-	back(t, r, dir, func(o *capture.Options) { o.Now = later })
+	first, _ := back(t, r, dir, func(o *capture.Options) { o.Now = later })
 	write(t, filepath.Join(dir, "a/x/new"), []byte("new"))
-	write(t, filepath.Join(dir, "b/unseen"), []byte("unseen"))
+	write(t, filepath.Join(dir, "b/three"), []byte("unseen"))
 	res, counts := back(t, r, dir, func(o *capture.Options) {
 		o.Now = later
+		o.Since = first.Base
 		o.Dirty = capture.NewDirty([]string{"a/x"}, nil)
 	})
 	if res.Snapshot.Basis != tree.Events {
 		t.Errorf("basis %v", res.Snapshot.Basis)
 	}
-	if node(t, r, res.Snapshot, "a/x/new") == nil || node(t, r, res.Snapshot, "b/unseen") != nil {
+	if node(t, r, res.Snapshot, "a/x/new") == nil || string(content(t, r, res.Snapshot, "b/three")) != "b/three" {
 		t.Error("the snapshot does not hold exactly what was named")
 	}
 	if counts.NewFiles != 1 || counts.ReadBytes != 3 {
@@ -58,8 +59,10 @@ func TestOnlyWhatIsInDoubtIsLookedAt(t *testing.T) {
 		t.Errorf("%d files in all, want 5", got)
 	}
 	// A subtree in doubt is walked in full, and so is everything without events.
-	res, _ = back(t, r, dir, func(o *capture.Options) { o.Now = later; o.Dirty = capture.NewDirty(nil, []string{"b"}) })
-	if node(t, r, res.Snapshot, "b/unseen") == nil {
+	res, _ = back(t, r, dir, func(o *capture.Options) {
+		o.Now, o.Since, o.Dirty = later, res.Base, capture.NewDirty(nil, []string{"b"})
+	})
+	if res.Snapshot.Basis != tree.Events || string(content(t, r, res.Snapshot, "b/three")) != "unseen" {
 		t.Error("the subtree in doubt was not walked")
 	}
 }
@@ -69,12 +72,13 @@ func TestDeletedDirectoryGoesWithItsEvent(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lib")
 	write(t, filepath.Join(dir, "a/b/c/file"), []byte("x"))
 	write(t, filepath.Join(dir, "stays"), []byte("y"))
-	back(t, r, dir, func(o *capture.Options) { o.Now = later })
+	first, _ := back(t, r, dir, func(o *capture.Options) { o.Now = later })
 	if err := os.RemoveAll(filepath.Join(dir, "a/b")); err != nil {
 		t.Fatal(err)
 	}
 	res, _ := back(t, r, dir, func(o *capture.Options) {
 		o.Now = later
+		o.Since = first.Base
 		o.Dirty = capture.NewDirty([]string{"a", "a/b", "a/b/c"}, nil)
 	})
 	if res.Missing != 0 {
@@ -129,30 +133,21 @@ func TestFileThatChangesWhileRead(t *testing.T) {
 	write(t, path, old)
 	back(t, r, dir, func(o *capture.Options) { o.Now = later })
 
-	stop, done := make(chan struct{}), make(chan struct{})
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	write1 := func() {
+	// Each look at the clock changes the file, and there is one between the
+	// first look at it and its first byte.
+	writing := func() time.Time {
 		if _, err := f.Write([]byte("more")); err != nil {
 			t.Error(err)
 		}
+		return later()
 	}
-	write1()
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				write1()
-			}
-		}
-	}()
-	res, _ := back(t, r, dir, func(o *capture.Options) { o.Now = later })
+	writing()
+	res, _ := back(t, r, dir, func(o *capture.Options) { o.Now = writing })
 	fresh := filepath.Join(dir, "sub")
 	if err := os.Mkdir(fresh, 0o755); err != nil {
 		t.Fatal(err)
@@ -160,9 +155,7 @@ func TestFileThatChangesWhileRead(t *testing.T) {
 	if err := os.Link(path, filepath.Join(fresh, "new name")); err != nil {
 		t.Fatal(err)
 	}
-	second, _ := back(t, r, dir, func(o *capture.Options) { o.Now = later })
-	close(stop)
-	<-done
+	second, _ := back(t, r, dir, func(o *capture.Options) { o.Now = writing })
 
 	if res.Missing != 1 || res.Missed[0].Reason != tree.ReasonKept {
 		t.Fatalf("missed %v", res.Missed)

@@ -18,10 +18,16 @@
 //     with what was listed.
 //   - A file is checked again after it was read. One that changed meanwhile is
 //     read once more; if it does not come to rest, its previous version is
-//     kept, or, without one, what was read is stored flagged as torn. Either
-//     way the path is listed as missed.
+//     kept for a day; without one, or later, what was read is stored flagged as
+//     torn. Either way the path is listed as missed.
 //   - A run that saw less than everything says so: each path that could not be
 //     read, or was not at rest, stands in the snapshot with its reason.
+//   - Only what its directory lists no more is deleted. A name that is listed and
+//     cannot be found keeps its previous version and is missed.
+//   - Events limit a run only if they count from the newest snapshot and what
+//     that one holds can be read. A directory that was replaced is walked in
+//     full, whatever the events say.
+//   - What the format has no room for is missed; it ends no run.
 //   - A file counts as unchanged only if type, size, mtime, ctime and (where
 //     stable) inode are the same, it was not captured within two seconds of its
 //     last change, and its chunks are known to the store.

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,7 +28,7 @@ func passOver(t *testing.T, dir string) *pass {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Close(t.Context()); err != nil {
+		if err := w.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})

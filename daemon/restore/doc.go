@@ -20,8 +20,8 @@
 // # Invariants
 //
 //   - Nothing outside the target is written, whatever the snapshot says and
-//     whatever other users do to the target meanwhile. Every name is checked again
-//     and used alone, relative to its directory's descriptor, and never
+//     whatever other users do to the target meanwhile. Every name is checked
+//     again and used alone, relative to its directory's descriptor, and never
 //     followed; no path of more than one name is given to the kernel, except
 //     /proc/self/fd/N. Metadata is set through descriptors of what was made;
 //     what yields none when it is made (symlinks, FIFOs, sockets, devices) is

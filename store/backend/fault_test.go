@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -374,5 +375,72 @@ func TestRemoveSurfacesErrors(t *testing.T) {
 		if n, err := whole(dir); n != 1 || err != nil {
 			t.Errorf("%d left, %v", n, err)
 		}
+	}
+}
+
+// TestNamesInADoubtedDirectory lets the sync of a directory fail after the
+// renames: its objects are seen, and this process cannot make them durable.
+func TestNamesInADoubtedDirectory(t *testing.T) {
+	dir := newRepository(t)
+	failing := filepath.Join(dir, "data", "ab")
+	hook := func(op durable.Op, path string) error {
+		if op == durable.OpSyncDir && path == failing {
+			return syscall.EIO
+		}
+		return nil
+	}
+	l := openAs(t, dir, &durable.Disk{Hook: hook}, owner)
+	if err := l.Put(t.Context(), "data/ab/1", nil); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	if err := l.SyncNames(t.Context(), "snapshots/0"); err != nil {
+		t.Errorf("another directory: %v", err)
+	}
+	other := openAs(t, dir, &durable.Disk{Hook: hook}, owner)
+	if err := other.SyncNames(t.Context(), "snapshots/0", "data/ab/1"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a failing sync: %v", err)
+	}
+	failing = ""
+	for _, l := range []*backend.Local{l, other} {
+		if err := l.SyncNames(t.Context(), "data/ab/1"); !errors.Is(err, durable.ErrSealed) {
+			t.Errorf("synced again: %v", err)
+		}
+	}
+	if err := openAs(t, dir, nil, owner).SyncNames(t.Context(), "data/ab/1"); err != nil {
+		t.Errorf("another process: %v", err)
+	}
+}
+
+// TestSyncNames syncs each directory and, once, its way to the root.
+func TestSyncNames(t *testing.T) {
+	dir := newRepository(t)
+	if err := runWorkload(t.Context(), openAs(t, dir, nil, owner)); err != nil {
+		t.Fatal(err)
+	}
+	var log []string
+	l := openAs(t, dir, &durable.Disk{Hook: func(op durable.Op, path string) error {
+		if op == durable.OpSyncDir {
+			log = append(log, "/"+strings.TrimPrefix(strings.TrimPrefix(path, dir), "/"))
+		}
+		return nil
+	}}, owner)
+	for _, want := range []string{"/ /data /data/ab /snapshots", "/data/ab /snapshots"} {
+		log = nil
+		if err := l.SyncNames(t.Context(), "data/ab/1", "snapshots/3", "data/ab/2"); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(log)
+		if got := strings.Join(log, " "); got != want {
+			t.Errorf("synced %q, want %q", got, want)
+		}
+	}
+	if err := os.Rename(dir, dir+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SyncNames(t.Context(), "data/ab/1"); !errors.Is(err, backend.ErrNoRepository) {
+		t.Errorf("the disk is away: %v", err)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something was made: %v", err)
 	}
 }
