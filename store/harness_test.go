@@ -13,11 +13,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"keepsake/crypto"
 	"keepsake/store"
+	"keepsake/store/backend"
 	"keepsake/store/pack"
 	"keepsake/store/storetest"
 	"keepsake/store/tree"
@@ -221,10 +223,43 @@ func photos() folder {
 	}
 }
 
-// newLibrary makes a repository with two epochs, two sources, three snapshots
-// of which two share most pages, and every kind of object.
+// shelf holds the one library that all tests begin with copies of: making it
+// takes longer than most of them.
+var shelf struct {
+	once sync.Once
+	dir  string
+	*library
+}
+
+func TestMain(m *testing.M) {
+	m.Run()
+	if shelf.dir != "" {
+		os.RemoveAll(shelf.dir)
+	}
+}
+
+// newLibrary returns a repository with two epochs, two sources, three snapshots
+// of which two share most pages, and every kind of object that verbs write.
 func newLibrary(t testing.TB) *library {
 	t.Helper()
+	shelf.once.Do(func() {
+		l := makeLibrary(t)
+		dir, err := os.MkdirTemp("", "library")
+		must(t, err)
+		must(t, os.CopyFS(dir, os.DirFS(filepath.Dir(l.Dir))))
+		shelf.dir, shelf.library = dir, l
+	})
+	base := t.TempDir()
+	must(t, os.CopyFS(base, os.DirFS(shelf.dir)))
+	place := *shelf.Place
+	place.Dir, place.StateBase, place.Notices = filepath.Join(base, "repository"), filepath.Join(base, "state"), nil
+	var err error
+	place.Backend, err = backend.OpenLocal(place.Dir, nil)
+	must(t, err)
+	return &library{Place: &place, snapshots: shelf.snapshots, want: shelf.want}
+}
+
+func makeLibrary(t testing.TB) *library {
 	l := &library{Place: storetest.New(t), want: map[store.SnapshotID]map[string][]byte{}}
 	l.Cache = 1 // no block is kept: each read reads
 	r, err := l.TryOpen(t.Context())

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"keepsake/crypto"
 	"keepsake/store"
 	"keepsake/store/backend"
@@ -473,9 +471,8 @@ func TestClosedTwice(t *testing.T) {
 	finish(t, w)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if third, err := r.NewWriter(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("two Writers are open: %v", err)
-		finish(t, third)
+	if _, err := r.NewWriter(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("two Writers are open: %v", err)
 	}
 	finish(t, next)
 }
@@ -519,9 +516,10 @@ func TestWaitersCommitNothingSmall(t *testing.T) {
 func TestIndexOfAnotherVersion(t *testing.T) {
 	l := newLibrary(t)
 	dir := l.stateDir(t)
-	db, err := bbolt.Open(filepath.Join(dir, "index.db"), 0o600, nil)
+	must(t, os.Remove(filepath.Join(dir, "index.db")))
+	// One of another repository is told apart no better than one of another layout.
+	db, _, err := index.Open(filepath.Join(dir, "index.db"), crypto.RepositoryID{9})
 	must(t, err)
-	must(t, db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("layout"), []byte{200}) }))
 	must(t, db.Close())
 	l.Notices = nil
 	r := l.Open(t)

@@ -175,7 +175,21 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	}
 	s.published()
 	told(out, label, r, p.Counts(), w.Written(), args.DryRun, time.Since(began))
-	return r.Missing > 0, nil
+	for _, mark := range r.Snapshot.Marks {
+		out.note("%s: %s", label, aboutMark(mark))
+	}
+	return r.Missing > 0 || len(r.Snapshot.Marks) > 0, nil
+}
+
+// aboutMark says what a guard found, and what to look at.
+func aboutMark(mark string) string {
+	switch mark {
+	case capture.MarkEmptied:
+		return "no file is left of what the last snapshot held. Is its disk mounted? The earlier snapshots are intact"
+	case capture.MarkElsewhere:
+		return "it lies on another file system than before. Is the right disk mounted? The earlier snapshots are intact"
+	}
+	return "marked " + mark
 }
 
 func captureProgress(action string, c capture.Counts) progress {
@@ -202,8 +216,12 @@ func told(out *output, label string, r *capture.Result, c capture.Counts, w stor
 		return
 	}
 	s := r.Snapshot
-	out.say("%s: %d new, %d changed, %d unchanged files; %s read, %s added in %s", label,
-		c.NewFiles, c.ChangedFiles, s.Stats.UnchangedFiles, size(c.ReadBytes), size(w.StoredBytes), took.Round(10*time.Millisecond))
+	gone := ""
+	if s.Stats.DeletedFiles > 0 {
+		gone = fmt.Sprintf(", %d deleted", s.Stats.DeletedFiles)
+	}
+	out.say("%s: %d new, %d changed, %d unchanged files%s; %s read, %s added in %s", label,
+		c.NewFiles, c.ChangedFiles, s.Stats.UnchangedFiles, gone, size(c.ReadBytes), size(w.StoredBytes), took.Round(10*time.Millisecond))
 	mark := "complete"
 	if r.Missing > 0 {
 		mark = count(r.Missing, "path") + " missing, listed above and in the snapshot"

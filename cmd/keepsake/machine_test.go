@@ -38,7 +38,10 @@ func newMachine(t *testing.T) *machine {
 // baseEnv is an environment in which only home says where things are.
 func baseEnv(home string) []string {
 	env := []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TZ=UTC", "TMPDIR=" + os.Getenv("TMPDIR")}
-	for _, name := range []string{"GORACE", "GOCOVERDIR", "GOMAXPROCS"} {
+	if raceDetector {
+		env = append(env, "GORACE=atexit_sleep_ms=10") // a second for each of hundreds of processes otherwise
+	}
+	for _, name := range []string{"GOCOVERDIR", "GOMAXPROCS"} {
 		if v := os.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

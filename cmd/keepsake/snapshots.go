@@ -95,6 +95,8 @@ func (o *output) completeness(s store.Snapshot) string {
 		return o.color(text.FgYellow, "in progress")
 	case s.MissedCount > 0:
 		return o.color(text.FgYellow, count(s.MissedCount, "path")+" missed")
+	case len(s.Marks) > 0:
+		return o.color(text.FgYellow, strings.Join(s.Marks, ", "))
 	}
 	return o.color(text.FgGreen, "complete")
 }
@@ -110,6 +112,6 @@ func snapshotFields(s store.Snapshot) map[string]any {
 		"host": s.Host, "user": s.User, "path": string(s.RootPath), "tags": append([]string{}, s.Tags...),
 		"time":  s.Started.Time().In(s.Zone()).Format(time.RFC3339Nano),
 		"files": s.Stats.Files, "bytes": s.Stats.Bytes, "bytes_added": s.Stats.AddedBytes, "bytes_read": s.Stats.ReadBytes,
-		"basis": s.Basis.String(), "missed": s.MissedCount, "missed_paths": missed, "complete": s.Complete(),
+		"basis": s.Basis.String(), "marks": append([]string{}, s.Marks...), "missed": s.MissedCount, "missed_paths": missed, "complete": s.Complete(),
 	}
 }

@@ -138,6 +138,9 @@ func (s *session) standings(all []store.Snapshot) []standing {
 		if r.newest.MissedCount > 0 && r.problem == "" {
 			r.problem = missedPhrase(r.newest)
 		}
+		if len(r.newest.Marks) > 0 && r.problem == "" {
+			r.problem = aboutMark(r.newest.Marks[0])
+		}
 		rows = append(rows, *r)
 	}
 	slices.SortFunc(rows, func(a, b standing) int { return cmp.Compare(a.label, b.label) })
@@ -154,6 +157,8 @@ func stateOf(r *standing) string {
 		return "in progress"
 	case r.newest.MissedCount > 0:
 		return "degraded"
+	case len(r.newest.Marks) > 0:
+		return r.newest.Marks[0]
 	case r.polled:
 		return "polled" // complete as of the last look, which no event brings about
 	}

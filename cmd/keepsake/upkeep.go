@@ -126,6 +126,9 @@ func (u *up) tell(e daemon.Event) {
 		return
 	}
 	e.Missing -= min(e.Missing, writing)
+	for _, mark := range e.Snapshot.Marks {
+		u.out.note("%s %s: %s", now, e.Label, aboutMark(mark))
+	}
 	switch s := e.Snapshot; {
 	case e.Err != nil:
 		next := remedy(e.Err)

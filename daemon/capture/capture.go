@@ -172,6 +172,10 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		return r, false, nil
 	}
 	m := p.manifest(root)
+	if ok {
+		m.Stats.DeletedFiles = less(prev.Root.Below.Files+m.Stats.NewFiles, root.Below.Files)
+		m.Marks = marks(&prev.Root, root)
+	}
 	m.Started = tree.TimeOf(started)
 	_, zone := started.Zone()
 	m.ZoneOffset = int32(zone)
@@ -190,6 +194,30 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	r.Base = r.Snapshot.ID
 	return r, again, err
 }
+
+// What guards found suspicious about a snapshot, as it is marked.
+const (
+	// MarkEmptied: no file is left of a source that had some.
+	MarkEmptied = "emptied"
+	// MarkElsewhere: the source lies on another file system than before.
+	MarkElsewhere = "other-file-system"
+)
+
+// marks compares a source with its previous snapshot. A disk that is not
+// mounted must not look like an innocent deletion.
+func marks(before, now *tree.Node) []string {
+	var found []string
+	if before.Below.Files > 0 && now.Below.Files == 0 {
+		found = append(found, MarkEmptied)
+	}
+	if before.FS != now.FS {
+		found = append(found, MarkElsewhere)
+	}
+	return found
+}
+
+// less is a-b, or 0 if that would be negative.
+func less(a, b uint64) uint64 { return a - min(a, b) }
 
 // newPass makes a pass beside a previous snapshot, which may be zero.
 func newPass(o *Options, prev store.Snapshot) (*pass, error) {

@@ -3,7 +3,9 @@ package capture
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +63,9 @@ func (f *filesystems) of(d device, fd int) (mounted, error) {
 	}
 	f.inUse[i] = true
 	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact, virtual: virtual(int64(st.Type))}
+	if uint32(st.Type) == unix.FUSE_SUPER_MAGIC {
+		m.virtual = ownView(d)
+	}
 	f.byDev[d] = m
 	return m, nil
 }
@@ -87,6 +92,24 @@ func virtual(magic int64) bool {
 		unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.BPF_FS_MAGIC, unix.EFIVARFS_MAGIC, unix.PSTOREFS_MAGIC,
 		unix.BINFMTFS_MAGIC, unix.NSFS_MAGIC, unix.SELINUX_MAGIC, unix.AUTOFS_SUPER_MAGIC:
 		return true
+	}
+	return false
+}
+
+// ownView reports whether a device is a mounted view of keepsake's, of this
+// process or another (proc_pid_mountinfo(5)): a snapshot of snapshots would
+// grow without end. Without /proc the answer is no.
+func ownView(d device) bool {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		before, after, ok := strings.Cut(line, " - ")
+		fields := strings.Fields(before)
+		if ok && len(fields) > 2 && fields[2] == fmt.Sprintf("%d:%d", d.major, d.minor) && strings.HasPrefix(after, "fuse.keepsake ") {
+			return true
+		}
 	}
 	return false
 }

@@ -202,3 +202,36 @@ func TestTwoFileSystemsWithOneID(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherDirectory under a known name puts all below it in doubt, also
+// where inode numbers prove nothing.
+func TestAnotherDirectory(t *testing.T) {
+	then, now := tree.Time{Sec: 1}, tree.Time{Sec: 2}
+	before := &tree.Node{Type: tree.Dir, Inode: 7, MTime: then, CTime: then, BTime: then}
+	p := &pass{}
+	for _, c := range []struct {
+		name string
+		s    stat
+		fs   mounted
+		want bool
+	}{
+		{"untouched", stat{inode: 7, mtime: then, ctime: then, btime: then}, mounted{stable: true, exact: true}, false},
+		{"changed", stat{inode: 7, mtime: now, ctime: now, btime: then}, mounted{stable: true, exact: true}, false},
+		{"replaced", stat{inode: 8, mtime: then, ctime: now, btime: now}, mounted{stable: true, exact: true}, true},
+		{"on another file system", stat{inode: 7, mtime: then, ctime: then}, mounted{ordinal: 1, stable: true, exact: true}, true},
+		{"untouched without numbers", stat{inode: 9, mtime: then}, mounted{}, false},
+		{"changed without numbers", stat{inode: 9, mtime: now, btime: then}, mounted{}, false},
+		{"replaced without numbers", stat{inode: 7, mtime: now, btime: now}, mounted{}, true},
+		{"changed without numbers and birth", stat{inode: 7, mtime: now}, mounted{}, true},
+	} {
+		c.s.typ = tree.Dir
+		if got := p.another(c.s, c.fs, before); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	d := NewDirty([]string{"a"}, nil)
+	d.suspect("a")
+	if d.about("a/x/y") != relist || d.about("b") != certain {
+		t.Error("not exactly what lies below a replaced directory is in doubt")
+	}
+}
