@@ -119,6 +119,16 @@ func (n naming) entry(ctx context.Context, node *tree.Node, dir string) error {
 	return n.dir(ctx, node.Pages, path)
 }
 
+// laidOff counts a pack as mended that was known to be damaged before and that
+// nothing needs any more: backups have stored anew what it held.
+func (c *check) laidOff(f *fault) *fault {
+	_, used := c.used[f.pack.ID]
+	if c.o.Snapshot == nil && f.marked && f.problem.Kind == DamagedPack && f.problem.PathCount == 0 && !used {
+		f.problem.Mended, f.problem.Remedy = true, remedyLaidOff
+	}
+	return f
+}
+
 // conclude reports the packs with all their paths and counts what nobody needs.
 func (c *check) conclude() error {
 	faults := slices.SortedFunc(maps.Values(c.faults), func(a, b *fault) int {
@@ -126,7 +136,7 @@ func (c *check) conclude() error {
 	})
 	for _, f := range append(faults, c.lost, c.trees) {
 		if f.problem.Err != nil && (!f.quiet || f.problem.PathCount > 0) {
-			c.report(f.finish())
+			c.report(c.laidOff(f).finish())
 		}
 	}
 	if c.o.Snapshot != nil || c.shaken {

@@ -89,6 +89,7 @@ const (
 	remedyPack    = "Run a backup while the source still has the affected files: it stores them anew, and the old snapshots heal with it. Or put the pack back from another copy of the repository. Then check again, and look at the disk: it returns other bytes than were written."
 	remedyUnhurt  = "No file is affected. Run a backup: what the pack holds is stored anew where the source still has it. Or put the pack back from another copy of the repository."
 	remedyUnknown = "What it holds cannot be found, since its table cannot be read and the index does not know it. Put the pack back from another copy of the repository, and check again."
+	remedyLaidOff = "Nothing needs to be done: no snapshot relies on this pack any more, what it held is stored elsewhere."
 	remedyMissing = "Put the missing packs back from another copy of the repository, or run a backup while the source still has the affected files: it stores them anew."
 	remedyIndex   = "The index has been corrected; nothing is lost. Check the memory and the disk that holds the state directory."
 	remedyNewer   = "Nothing is wrong with the object: a newer keepsake wrote it. Update this one."

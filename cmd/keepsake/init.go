@@ -63,8 +63,12 @@ func (a *app) initRepository(ctx context.Context, dir string, ask bool) (*made, 
 		return nil, err
 	}
 	defer local.Close()
-	if _, err := store.Identify(ctx, local); err == nil {
-		return nil, fmt.Errorf("%s: %w", dir, store.ErrExists)
+	_, err = store.Identify(ctx, local)
+	if err == nil {
+		err = fmt.Errorf("%s: %w", dir, store.ErrExists)
+	}
+	if !errors.Is(err, store.ErrNoRepository) {
+		return nil, err
 	}
 	m := &made{}
 	key, err := a.firstKey(ctx, m, ask)

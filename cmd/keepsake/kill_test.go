@@ -21,7 +21,7 @@ type killPlan struct {
 func (killPlan) plan() killPlan {
 	switch {
 	case os.Getenv("KEEPSAKE_LONG") != "":
-		return killPlan{files: 420, size: 5 << 20, moments: 50, afterPack: 80}
+		return killPlan{files: 540, size: 5 << 20, moments: 50, afterPack: 80}
 	case raceDetector, testing.Short():
 		return killPlan{files: 10, size: 5 << 20, moments: 2}
 	}
