@@ -73,7 +73,7 @@ func copyFile(from, to string, perm os.FileMode) error {
 
 // patience bounds every run of the program. One that takes longer hangs, and
 // is made to print its goroutines.
-const patience = 4 * time.Minute
+const patience = 2 * time.Minute
 
 // nobody is a user without rights.
 const nobody = 65534

@@ -158,7 +158,7 @@ func changes(s tree.Stats) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "names and attributes changed"
+		return "no content changed"
 	}
 	return strings.Join(parts, ", ") + ", " + size(s.ReadBytes)
 }

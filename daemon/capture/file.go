@@ -109,7 +109,7 @@ func (p *pass) readFile(j *fileJob, r *fileReader) (*tree.Node, error) {
 			break
 		}
 		if !changed {
-			p.progress.file(j.previous)
+			p.progress.settled(n, j.previous)
 			return n, nil
 		}
 	}

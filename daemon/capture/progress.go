@@ -76,6 +76,17 @@ func (p *Progress) file(previous *tree.Node) {
 	}
 }
 
+// settled counts a file that was read at rest. One that was read again only
+// because its last change had been too recent to trust has not changed.
+func (p *Progress) settled(n, previous *tree.Node) {
+	if previous != nil && n.SHA256 != nil && previous.SHA256 != nil && *n.SHA256 == *previous.SHA256 && n.MTime == previous.MTime {
+		p.files.Add(1)
+		p.takenFiles.Add(1)
+		return
+	}
+	p.file(previous)
+}
+
 // taken counts a node taken over, with all below it.
 func (p *Progress) taken(n *tree.Node) {
 	switch n.Type {

@@ -24,7 +24,7 @@ func Bind(ctx context.Context, r *store.Repository, label, path, host string) (s
 	}
 	if ok {
 		if string(s.Path) != path {
-			return s, false, fmt.Errorf("%w: %q is %s; give %s a label of its own with --source", ErrLabelTaken, label, s.Path, path)
+			return s, false, fmt.Errorf("%w: %q is %s; give %s a label of its own: --source, or label in keepsake.toml", ErrLabelTaken, label, s.Path, path)
 		}
 		return s, false, nil
 	}
