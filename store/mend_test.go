@@ -28,14 +28,18 @@ import (
 var errInjected = errors.New("injected")
 
 // disturb opens the place's repository anew, as a new process does, over a disk
-// whose operations ask fail first; rel is the path within the repository.
+// whose operations ask fail first, one at a time; rel is the path within the
+// repository.
 func disturb(t *testing.T, p *storetest.Place, fail func(op durable.Op, rel string) error) {
 	t.Helper()
+	var mu sync.Mutex
 	b, err := backend.OpenLocal(p.Dir, &durable.Disk{Hook: func(op durable.Op, path string) error {
 		rel, err := filepath.Rel(p.Dir, path)
 		if err != nil {
 			return err
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		return fail(op, rel)
 	}})
 	must(t, err)

@@ -33,10 +33,6 @@ which is shown once. Write the code down: it works alone.`,
 			if err != nil {
 				return err
 			}
-			if a.flags.json {
-				out.emit("initialized", map[string]any{"repository": dir, "id": made.id.String(), "key_file": made.keyFile, "recovery_file": made.recoveryFile})
-				return nil
-			}
 			out.printf("Repository  %s (new, encrypted)", dir)
 			made.tellKeys(out)
 			return nil
@@ -48,6 +44,7 @@ which is shown once. Write the code down: it works alone.`,
 
 // made is a new repository and what opens it.
 type made struct {
+	dir          string
 	id           crypto.RepositoryID
 	keyFile      string // empty if a password opens it
 	recovery     crypto.RecoveryCode
@@ -70,7 +67,7 @@ func (a *app) initRepository(ctx context.Context, dir string, ask bool) (*made, 
 	if !errors.Is(err, store.ErrNoRepository) {
 		return nil, err
 	}
-	m := &made{}
+	m := &made{dir: dir}
 	key, err := a.firstKey(ctx, m, ask)
 	if err != nil {
 		return nil, err
@@ -174,6 +171,10 @@ func (a *app) askNewPassword(ctx context.Context, variable string) (string, erro
 // tellKeys says what opens the new repository. The recovery code goes to a
 // terminal only.
 func (m *made) tellKeys(out *output) {
+	if out.options.JSON {
+		out.emit("initialized", map[string]any{"repository": m.dir, "id": m.id.String(), "key_file": m.keyFile, "recovery_file": m.recoveryFile})
+		return
+	}
 	if m.keyFile != "" {
 		out.printf("Key         %s (readable by you only)", m.keyFile)
 	} else {
