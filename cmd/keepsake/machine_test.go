@@ -112,6 +112,7 @@ func (m *machine) ok(args ...string) said {
 // snapshot is what the tests read of a snapshot.
 type snapshot struct {
 	ID     string `json:"id"`
+	Time   string `json:"time"`
 	Source string `json:"source"`
 	Basis  string `json:"basis"`
 	Files  int    `json:"files"`

@@ -65,5 +65,8 @@ func (s *session) mountAt(ctx context.Context, dir string, allowOther bool, out 
 		out.note("%s was still mounted from a run that was killed; it was unmounted", dir)
 	}
 	m, err := fusefs.Mount(ctx, fusefs.Options{Repository: s.repo, Dir: dir, AllowOther: allowOther})
+	if err == nil && out.options.JSON {
+		out.emit("mounted", map[string]any{"path": dir})
+	}
 	return m, err
 }

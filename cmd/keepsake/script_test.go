@@ -24,7 +24,7 @@ import (
 //	exits CODE keepsake ARG…    exits with this code
 //	nobody CODE keepsake ARG…   the same, as a user without rights
 //	noise FILE SIZE             makes a file that cannot be compressed
-//	id NAME N                   sets $NAME to the id of the N-th snapshot, from 0
+//	id NAME N                   sets $NAME to the id of the N-th snapshot, from 0, and $NAME_TIME to its time
 //	newer FILE                  makes an object one of a later format
 //	private FILE                demands that only the owner may read a file
 //	hidden TEXT DIR…            demands that no name and no byte below shows a text
@@ -117,16 +117,17 @@ func setID(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	expect(ts, false, 0, []string{"0", "keepsake", "snapshots", "--json"})
-	var ids []string
+	var all []snapshot
 	for line := range strings.Lines(ts.Stdout().(fmt.Stringer).String()) {
 		var s snapshot
 		ts.Check(json.Unmarshal([]byte(line), &s))
-		ids = append(ids, s.ID)
+		all = append(all, s)
 	}
-	if n >= len(ids) {
-		ts.Fatalf("there are %d snapshots", len(ids))
+	if n >= len(all) {
+		ts.Fatalf("there are %d snapshots", len(all))
 	}
-	ts.Setenv(args[0], ids[n])
+	ts.Setenv(args[0], all[n].ID)
+	ts.Setenv(args[0]+"_TIME", all[n].Time)
 }
 
 // makeNewer raises the version of an object and recomputes its checksum: what

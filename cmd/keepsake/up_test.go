@@ -238,3 +238,24 @@ func TestUpMountedTwice(t *testing.T) {
 	}
 	m.gone()
 }
+
+// TestUpMountJSON: a program that runs up learns what a person would see.
+func TestUpMountJSON(t *testing.T) {
+	needsFUSE(t)
+	t.Parallel()
+	m := newMachine(t)
+	lib := m.library()
+	up := m.start("up", lib, "--json")
+	for _, want := range []string{`"message_type":"initialized"`, `"recovery_file":"` + m.home, `"message_type":"mounted"`, `"first":true`} {
+		up.says(want, time.Minute)
+	}
+	mount := m.start("mount", "view", "--json")
+	mount.says(`"message_type":"mounted"`, time.Minute)
+	sameTree(t, lib, m.path("view/latest/Pictures")+"/")
+	for _, r := range []*running{mount, up} {
+		if code := r.stop(syscall.SIGTERM); code != 0 {
+			t.Errorf("%q ended with %d", r.cmd.Args[1:], code)
+		}
+	}
+	m.gone()
+}

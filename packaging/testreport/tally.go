@@ -15,6 +15,10 @@ type tally struct {
 	said    map[test]string // the output of skipped tests
 }
 
+// maxSaid is how much of a test's output is kept to find the reason of a skip.
+// Some tests say megabytes, and the reason comes early.
+const maxSaid = 8 << 10
+
 // rank orders results from harmless to worst. A test that began and never ended is as bad as a failed one.
 var rank = map[string]int{"pass": 1, "skip": 2, "run": 3, "fail": 3}
 
@@ -29,7 +33,9 @@ func (t *tally) add(r io.Reader) error {
 		id := test{e.Package, e.Test}
 		switch e.Action {
 		case "output":
-			said[id] += e.Output
+			if len(said[id]) < maxSaid {
+				said[id] += e.Output
+			}
 		case "run":
 			leg[id] = "run"
 		case "pass", "skip", "fail":
