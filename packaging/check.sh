@@ -65,7 +65,7 @@ build() {
 	local target
 	for target in amd64 arm64 arm; do
 		echo "linux/$target"
-		CGO_ENABLED=0 GOOS=linux GOARCH=$target GOARM=7 go build -buildvcs=false -trimpath -o /dev/null ./... || return
+		CGO_ENABLED=0 GOOS=linux GOARCH=$target GOARM=7 go build -buildvcs=false -trimpath -o /dev/null ./cmd/keepsake || return
 	done
 }
 

@@ -77,7 +77,7 @@ func (m *machine) disk(d smallDisk, name string, size int) string {
 
 // TestFull fills the repository's disk in the middle of a backup.
 func TestFull(t *testing.T) {
-	needsRoot(t)
+	needsRoot(t, "make a small disk")
 	for _, d := range smallDisks {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +144,7 @@ func (m *machine) intact() {
 // TestUpRefusesWhatCannotFit: what cannot fit is refused before anything is read
 // or made.
 func TestUpRefusesWhatCannotFit(t *testing.T) {
-	needsRoot(t)
+	needsRoot(t, "make a small disk")
 	t.Parallel()
 	m := newMachine(t)
 	disk := m.disk(smallDisks[0], "disk", 8)
@@ -171,7 +171,7 @@ func TestUpRefusesWhatCannotFit(t *testing.T) {
 
 // TestStateDiskFull: the state directory's disk is full, the repository's not.
 func TestStateDiskFull(t *testing.T) {
-	needsRoot(t)
+	needsRoot(t, "make a small disk")
 	t.Parallel()
 	m := newMachine(t)
 	state := m.disk(smallDisks[0], "state", 1)

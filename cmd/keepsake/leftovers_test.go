@@ -63,15 +63,23 @@ func processesOf(t *testing.T, home string) []int {
 // needsFUSE skips a test where nothing can be mounted.
 func needsFUSE(t *testing.T) {
 	t.Helper()
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		t.Skip("not run: /dev/fuse is missing")
+	if err := openFUSE(); err != nil {
+		t.Skip("not run: FUSE is missing here:", err)
 	}
 }
 
-// needsRoot skips a test that has to mount a disk of its own.
-func needsRoot(t *testing.T) {
+func openFUSE() error {
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// needsRoot skips a test that has to do what only root can.
+func needsRoot(t *testing.T, what string) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("not run: only root can make a small disk")
+		t.Skipf("not run: only root can %s", what)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"keepsake/fusefs"
 )
 
 type mountArgs struct {
@@ -56,15 +54,15 @@ func mountHandler(ctx context.Context, s *session, args mountArgs, out *output) 
 }
 
 // mountAt mounts the repository, healing what a killed run left there.
-func (s *session) mountAt(ctx context.Context, dir string, allowOther bool, out *output) (*fusefs.Mounted, error) {
-	healed, err := fusefs.Heal(dir)
+func (s *session) mountAt(ctx context.Context, dir string, allowOther bool, out *output) (*view, error) {
+	healed, err := healView(dir)
 	if err != nil {
 		return nil, err
 	}
 	if healed {
 		out.note("%s was still mounted from a run that was killed; it was unmounted", dir)
 	}
-	m, err := fusefs.Mount(ctx, fusefs.Options{Repository: s.repo, Dir: dir, AllowOther: allowOther})
+	m, err := mountView(ctx, s.repo, dir, allowOther)
 	if err == nil && out.options.JSON {
 		out.emit("mounted", map[string]any{"path": dir})
 	}

@@ -48,8 +48,7 @@ func TestScript(t *testing.T) {
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "fuse":
-				_, err := os.Stat("/dev/fuse")
-				return err == nil, nil
+				return openFUSE() == nil, nil
 			case "root":
 				return os.Getuid() == 0, nil
 			}

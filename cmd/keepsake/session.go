@@ -13,7 +13,6 @@ import (
 
 	"keepsake/daemon"
 	"keepsake/daemon/control"
-	"keepsake/fusefs"
 	"keepsake/store"
 	"keepsake/store/backend"
 	"keepsake/store/state"
@@ -36,7 +35,7 @@ type session struct {
 	own     []string // directories that sources leave out
 	// keeper and mounted are set while up runs.
 	keeper  atomic.Pointer[daemon.Keeper]
-	mounted atomic.Pointer[fusefs.Mounted]
+	mounted atomic.Pointer[view]
 
 	mu      sync.Mutex
 	notices []string // of opening, told by the first verb; guarded by mu

@@ -168,7 +168,7 @@ func TestTerminalInterrupt(t *testing.T) {
 // TestUpWithoutView: a machine without FUSE is told what to install, and
 // everything else works.
 func TestUpWithoutView(t *testing.T) {
-	needsRoot(t)
+	needsRoot(t, "hide a device")
 	t.Parallel()
 	m := newMachine(t)
 	lib := m.library()

@@ -14,7 +14,6 @@ import (
 
 	"keepsake/daemon"
 	"keepsake/daemon/capture"
-	"keepsake/fusefs"
 	"keepsake/store/tree"
 )
 
@@ -36,8 +35,8 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	}
 	m, err := s.mountAt(ctx, u.mount, false, u.out)
 	switch {
-	case errors.Is(err, fusefs.ErrNotEmpty), errors.Is(err, fusefs.ErrMounted):
-		return err // somebody's mistake, better seen now than later
+	case occupied(err):
+		return err // better seen now than later
 	case err != nil:
 		u.out.note("%v; backups go on without the mounted view", err)
 		return u.watch(ctx, s, watched)

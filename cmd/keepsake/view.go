@@ -1,0 +1,27 @@
+//go:build !arm
+
+package main
+
+import (
+	"context"
+	"errors"
+
+	"keepsake/fusefs"
+	"keepsake/store"
+)
+
+// view is the mounted view.
+type view = fusefs.Mounted
+
+func mountView(ctx context.Context, r *store.Repository, dir string, allowOther bool) (*view, error) {
+	return fusefs.Mount(ctx, fusefs.Options{Repository: r, Dir: dir, AllowOther: allowOther})
+}
+
+// healView removes a mount that a killed run left.
+func healView(dir string) (healed bool, err error) { return fusefs.Heal(dir) }
+
+// occupied reports whether a mount failed for what lies at its place, which is
+// somebody's mistake.
+func occupied(err error) bool {
+	return errors.Is(err, fusefs.ErrNotEmpty) || errors.Is(err, fusefs.ErrMounted)
+}
