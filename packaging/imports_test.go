@@ -22,15 +22,17 @@ type room struct {
 
 // Modules that more than one room uses.
 const (
-	bbolt   = "go.etcd.io/bbolt"
-	goFUSE  = "github.com/hanwen/go-fuse/v2"
-	cbor    = "github.com/fxamacker/cbor/v2"
-	xxh3    = "github.com/zeebo/xxh3"
-	xattr   = "github.com/pkg/xattr"
-	toml    = "github.com/pelletier/go-toml/v2"
-	flock   = "github.com/gofrs/flock"
-	xSync   = "golang.org/x/sync"
-	xSystem = "golang.org/x/sys"
+	bbolt  = "go.etcd.io/bbolt"
+	goFUSE = "github.com/hanwen/go-fuse/v2"
+	cbor   = "github.com/fxamacker/cbor/v2"
+	xxh3   = "github.com/zeebo/xxh3"
+	xattr  = "github.com/pkg/xattr"
+	toml   = "github.com/pelletier/go-toml/v2"
+	flock  = "github.com/gofrs/flock"
+	xSync  = "golang.org/x/sync"
+	// client_golang serves metrics; common brings durations such as 2w3d.
+	prometheus = "github.com/prometheus"
+	xSystem    = "golang.org/x/sys"
 )
 
 // house is every package there is, from the ground up: a room may import only rooms that stand above it in this table.
@@ -61,19 +63,29 @@ var house = []room{
 	},
 	{path: "store/storetest", rooms: []string{"crypto", "store/backend", "store"}, testOnly: true},
 
+	{path: "daemon/schedule", pure: true},
+	{path: "daemon/guard", pure: true},
+	{path: "daemon/command", modules: []string{xSystem}},
+	{path: "daemon/alert", rooms: []string{"daemon/command"}, modules: []string{"github.com/cenkalti/backoff/v5"}},
+	{path: "daemon/health", modules: []string{prometheus}},
 	{path: "daemon/watch", modules: []string{"github.com/fsnotify/fsnotify", xSystem}},
 	{path: "daemon/control", modules: []string{xSystem}},
 	{
 		path:    "daemon/capture",
-		rooms:   []string{"crypto", "chunking", "store", "store/pack", "store/tree", "store/state"}, // store/state for what a source is
-		modules: []string{xattr, xSync, xSystem},
+		rooms:   []string{"crypto", "chunking", "store", "store/pack", "store/tree", "store/state", "daemon/guard"}, // store/state for what a source is
+		modules: []string{xattr, "github.com/gabriel-vasile/mimetype", "golang.org/x/time", xSync, xSystem},
 	},
 	{path: "daemon/restore", rooms: []string{"crypto", "store", "store/pack", "store/tree"}, modules: []string{xattr, xSync, xSystem}},
+	{path: "daemon/config", rooms: []string{"store/retention", "daemon/schedule", "daemon/guard", "daemon/capture"}, modules: []string{toml, prometheus, xSystem}},
+	{path: "daemon/doctor", rooms: []string{"daemon/config", "daemon/watch"}, modules: []string{xSystem}},
 	// Below capture in this table for its tests alone, which show real backups.
 	{path: "fusefs", rooms: []string{"crypto", "store", "store/tree"}, modules: []string{goFUSE, xSync, xSystem}},
 	{
-		path:    "daemon",
-		rooms:   []string{"crypto", "store", "store/state", "store/tree", "fusefs", "daemon/watch", "daemon/control", "daemon/capture", "daemon/restore"},
+		path: "daemon",
+		rooms: []string{
+			"crypto", "store", "store/retention", "store/state", "store/tree", "fusefs", "daemon/watch", "daemon/control", "daemon/capture", "daemon/restore",
+			"daemon/schedule", "daemon/guard", "daemon/command", "daemon/alert", "daemon/health", "daemon/config",
+		},
 		modules: []string{toml, flock, "github.com/coreos/go-systemd/v22", xSync, xSystem},
 	},
 

@@ -1,6 +1,7 @@
 // Package state keeps what one writer remembers between runs: which
-// repository it writes to, who it is, its sources, and the heads of its
-// chains. Later it also holds the journal of dirty directories, jobs and guards.
+// repository it writes to, who it is, its sources, the heads of its chains, the
+// journal of dirty directories, and notes that others keep about sources: when
+// they last ran, what alarms stand.
 //
 // # Invariants
 //

@@ -28,6 +28,8 @@ var (
 	bucketIdentity = []byte("identity") // layout, writer, repository, fingerprint, epoch
 	bucketSources  = []byte("sources")  // keyed hash of a label → sealed source
 	bucketHeads    = []byte("heads")    // source id ‖ writer id → number u64 ‖ snapshot id
+	bucketNotes    = []byte("notes")    // source id ‖ kind → sealed note
+	bucketJournal  = []byte("journal")  // source id ‖ keyed hash of a path → sealed path
 
 	keyLayout      = []byte("layout")
 	keyWriter      = []byte("writer")
@@ -117,6 +119,13 @@ func (d *DB) verify(tx *bbolt.Tx) error {
 		}
 		if err := b.ForEach(func(_, _ []byte) error { return nil }); err != nil {
 			return err
+		}
+	}
+	for _, name := range [][]byte{bucketNotes, bucketJournal} { // states begun earlier lack them
+		if b := tx.Bucket(name); b != nil {
+			if err := b.ForEach(func(_, _ []byte) error { return nil }); err != nil {
+				return err
+			}
 		}
 	}
 	identity := tx.Bucket(bucketIdentity)
@@ -251,6 +260,11 @@ func (d *DB) SetConfirmed(now time.Time) error {
 func (d *DB) Pin(keys *crypto.Keyring) error {
 	repo, fingerprint := keys.Repository(), keys.Fingerprint()
 	err := d.bolt.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketNotes, bucketJournal} { // states begun earlier lack them
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
 		b := tx.Bucket(bucketIdentity)
 		if b.Get(keyRepository) == nil {
 			if err := errors.Join(b.Put(keyRepository, repo[:]), b.Put(keyFingerprint, fingerprint[:])); err != nil {
