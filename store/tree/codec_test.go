@@ -235,7 +235,7 @@ func TestUnknownKeys(t *testing.T) {
 func TestUnknownKeyOfStats(t *testing.T) {
 	s := sampleSnapshot()
 	s.Stats.Extra = tree.Extra{{Key: 99, Value: []byte{0x05}}}
-	s.Extra = tree.Extra{{Key: 21, Value: []byte{0x80}}}
+	s.Extra = tree.Extra{{Key: 25, Value: []byte{0x80}}}
 	b, err := s.Marshal()
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,14 @@ func TestInvalidSnapshots(t *testing.T) {
 		"label":           {func(s *tree.Snapshot) { s.Label = strings.Repeat("x", 4097) }, tree.ErrLimit},
 		"host":            {func(s *tree.Snapshot) { s.Host = "\xff" }, tree.ErrInvalid},
 		"tags":            {func(s *tree.Snapshot) { slices.Reverse(s.Tags) }, tree.ErrOrder},
+		"causes":          {func(s *tree.Snapshot) { s.Why = []string{"start", "overflow"} }, tree.ErrOrder},
+		"rules":           {func(s *tree.Snapshot) { s.Dropped = []tree.Dropped{{Rule: "b", Paths: 1}, {Rule: "a", Paths: 1}} }, tree.ErrOrder},
+		"rule twice":      {func(s *tree.Snapshot) { s.Dropped = []tree.Dropped{{Rule: "a", Paths: 1}, {Rule: "a", Paths: 2}} }, tree.ErrOrder},
+		"rule of nothing": {func(s *tree.Snapshot) { s.Dropped = []tree.Dropped{{Rule: "a"}} }, tree.ErrInvalid},
+		"no rule":         {func(s *tree.Snapshot) { s.Dropped = []tree.Dropped{{Paths: 1}} }, tree.ErrInvalid},
+		"long rule": {func(s *tree.Snapshot) {
+			s.Dropped = []tree.Dropped{{Rule: strings.Repeat("r", tree.MaxString+1), Paths: 1}}
+		}, tree.ErrLimit},
 		"empty tag":       {func(s *tree.Snapshot) { s.Tags[0] = "" }, tree.ErrInvalid},
 		"heads":           {func(s *tree.Snapshot) { s.Heads = append(s.Heads, s.Heads[0]) }, tree.ErrOrder},
 		"missed uncount":  {func(s *tree.Snapshot) { s.MissedCount = 0 }, tree.ErrInvalid},

@@ -90,6 +90,17 @@ func sampleSnapshot() *tree.Snapshot {
 	}
 }
 
+// sampleScan says why it scanned, and what it left out.
+func sampleScan() *tree.Snapshot {
+	return &tree.Snapshot{
+		Source: id16("source"), Writer: id16("writer"), Number: 1, Root: sampleRoot(), Basis: tree.Scanned,
+		Missed:  []tree.Missed{{Path: []byte("CONTRACTS"), Reason: tree.ReasonRequired}, {Path: []byte("a.cr3"), Reason: tree.ReasonBundle}},
+		Started: at(1795269933, 0), Finished: at(1795269941, 0), MissedCount: 2,
+		Dropped: []tree.Dropped{{Rule: "CACHEDIR.TAG", Paths: 1}, {Rule: "pattern *.tmp", Paths: 70000}, {Rule: "preset nas-droppings", Paths: 12}},
+		Why:     []string{"overflow", "start"},
+	}
+}
+
 func sampleLedger() map[string]*tree.LedgerEntry {
 	base := func(k tree.LedgerKind) *tree.LedgerEntry {
 		return &tree.LedgerEntry{Kind: k, Writer: id16("writer"), Time: at(1795270000, 1), Who: "anna@nas", Why: "keep daily 7"}
@@ -145,7 +156,7 @@ type marshaler interface{ Marshal() ([]byte, error) }
 // samples has everything that has an encoding, by a name for test output.
 func samples() map[string]marshaler {
 	all := map[string]marshaler{
-		"snapshot": sampleSnapshot(), "catalog": sampleCatalog(), "settings": sampleSettings(),
+		"snapshot": sampleSnapshot(), "snapshot scan": sampleScan(), "catalog": sampleCatalog(), "settings": sampleSettings(),
 		"missed":     &tree.MissedPage{Missed: sampleSnapshot().Missed},
 		"page empty": &tree.Page{},
 		"page leaf":  &tree.Page{Nodes: []tree.Node{*plain("a"), *plain("b")}, Extra: tree.Extra{{Key: 5, Value: []byte{0x17}}}},

@@ -31,6 +31,8 @@ type Snapshot struct {
 	Stats       Stats        `cbor:"15,keyasint,omitzero"`
 	Filesystems []Filesystem `cbor:"17,keyasint,omitempty"` // at index Node.FS
 	Marks       []string     `cbor:"19,keyasint,omitempty"` // names of the guards that found something, ascending
+	Dropped     []Dropped    `cbor:"21,keyasint,omitempty"` // what was left out on purpose, by rule, ascending
+	Why         []string     `cbor:"23,keyasint,omitempty"` // why more was looked at than events named, ascending
 	Extra       Extra        `cbor:"-"`
 }
 
@@ -82,15 +84,19 @@ type Reason uint8
 // The reasons. Readers take others as ReasonOther.
 const (
 	ReasonOther      Reason = 0
-	ReasonPermission Reason = 1 // not allowed to read
-	ReasonInput      Reason = 2 // the device failed
-	ReasonVanished   Reason = 3 // gone between listing and reading
-	ReasonFlux       Reason = 4 // still being written, and no previous version to keep
-	ReasonKept       Reason = 5 // still being written; the previous version was kept
-	ReasonName       Reason = 6 // a name that cannot be stored
-	ReasonLimit      Reason = 7 // beyond a limit of the format
-	ReasonDamaged    Reason = 8 // the previous version lies in damaged chunks
-	ReasonPending    Reason = 9 // not reached yet: the snapshot is in progress
+	ReasonPermission Reason = 1  // not allowed to read
+	ReasonInput      Reason = 2  // the device failed
+	ReasonVanished   Reason = 3  // gone between listing and reading
+	ReasonFlux       Reason = 4  // still being written, and no previous version to keep
+	ReasonKept       Reason = 5  // still being written; the previous version was kept
+	ReasonName       Reason = 6  // a name that cannot be stored
+	ReasonLimit      Reason = 7  // beyond a limit of the format
+	ReasonDamaged    Reason = 8  // the previous version lies in damaged chunks
+	ReasonPending    Reason = 9  // not reached yet: the snapshot is in progress
+	ReasonRequired   Reason = 10 // has to be there, and is missing or empty
+	ReasonRot        Reason = 11 // changed although its times did not; the old version was kept
+	ReasonCommand    Reason = 12 // the command that makes it failed
+	ReasonBundle     Reason = 13 // another part of its bundle was still being written; the previous versions of all were kept
 )
 
 // String returns a short phrase for people.
@@ -98,6 +104,7 @@ func (r Reason) String() string {
 	phrases := [...]string{
 		"could not be read", "permission denied", "input/output error", "vanished", "still being written",
 		"still being written, previous version kept", "unsupported name", "beyond a limit", "damaged in the repository", "not reached yet",
+		"required and not there", "changed although its times did not, old version kept", "its command failed", "another part of its bundle was still being written",
 	}
 	if int(r) >= len(phrases) {
 		r = ReasonOther
@@ -111,6 +118,14 @@ type Missed struct {
 	Path   []byte   // relative to the root of the source, raw; empty for the root itself
 	Reason Reason
 	Detail string // the system's own words; may be empty
+}
+
+// Dropped counts the paths that one rule left out of the snapshot on purpose. A directory that is left out counts as one path, whatever
+// lies in it.
+type Dropped struct {
+	_     struct{} `cbor:",toarray"`
+	Rule  string   // "pattern *.tmp", "preset nas-droppings", "CACHEDIR.TAG"
+	Paths uint64   // at least 1
 }
 
 // Stats counts what the snapshot holds and what making it took.
@@ -220,6 +235,12 @@ func (s *Snapshot) Validate() error {
 	if err := validateWords("mark", s.Marks); err != nil {
 		return err
 	}
+	if err := validateWords("cause", s.Why); err != nil {
+		return err
+	}
+	if err := s.validateDropped(); err != nil {
+		return err
+	}
 	if err := s.validateMissed(); err != nil {
 		return err
 	}
@@ -241,6 +262,24 @@ func (s *Snapshot) validateMissed() error {
 	}
 	_, err := s.MissedList.sumWithoutHoles()
 	return err
+}
+
+func (s *Snapshot) validateDropped() error {
+	if err := validateCount("rules", len(s.Dropped)); err != nil {
+		return err
+	}
+	for i, d := range s.Dropped {
+		switch {
+		case d.Rule == "" || d.Paths == 0 || d.Paths > math.MaxInt64:
+			return invalidf("rule %q left out %d paths", d.Rule, d.Paths)
+		case i > 0 && s.Dropped[i-1].Rule >= d.Rule:
+			return fmt.Errorf("%w: rule %q after %q", ErrOrder, d.Rule, s.Dropped[i-1].Rule)
+		}
+		if err := validateTexts("rule", MaxString, d.Rule); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Snapshot) validateLists() error {
