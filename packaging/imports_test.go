@@ -33,6 +33,7 @@ const (
 	// client_golang serves metrics; common brings durations such as 2w3d.
 	prometheus = "github.com/prometheus"
 	xSystem    = "golang.org/x/sys"
+	goSystemd  = "github.com/coreos/go-systemd/v22"
 )
 
 // house is every package there is, from the ground up: a room may import only rooms that stand above it in this table.
@@ -77,6 +78,9 @@ var house = []room{
 	},
 	{path: "daemon/restore", rooms: []string{"crypto", "store", "store/pack", "store/tree"}, modules: []string{xattr, xSync, xSystem}},
 	{path: "daemon/config", rooms: []string{"store/retention", "daemon/schedule", "daemon/guard", "daemon/capture"}, modules: []string{toml, prometheus, xSystem}},
+	{path: "daemon/supervise", modules: []string{goSystemd, xSystem}},
+	{path: "daemon/gentle", modules: []string{xSystem}},
+	{path: "daemon/logs"},
 	{path: "daemon/doctor", rooms: []string{"daemon/config", "daemon/watch"}, modules: []string{xSystem}},
 	// Below capture in this table for its tests alone, which show real backups.
 	{path: "fusefs", rooms: []string{"crypto", "store", "store/tree"}, modules: []string{goFUSE, xSync, xSystem}},
@@ -84,9 +88,9 @@ var house = []room{
 		path: "daemon",
 		rooms: []string{
 			"crypto", "store", "store/retention", "store/state", "store/tree", "fusefs", "daemon/watch", "daemon/control", "daemon/capture", "daemon/restore",
-			"daemon/schedule", "daemon/guard", "daemon/command", "daemon/alert", "daemon/health", "daemon/config",
+			"daemon/schedule", "daemon/guard", "daemon/command", "daemon/alert", "daemon/health", "daemon/config", "daemon/supervise",
 		},
-		modules: []string{toml, flock, "github.com/coreos/go-systemd/v22", xSync, xSystem},
+		modules: []string{toml, flock, xSync, xSystem},
 	},
 
 	{
@@ -113,6 +117,7 @@ var quarantined = map[string][]string{
 	bbolt:                          {"store/index", "store/state"},
 	goFUSE:                         {"fusefs"},
 	"github.com/fsnotify/fsnotify": {"daemon/watch"},
+	goSystemd:                      {"daemon/supervise"},
 	"github.com/restic/chunker":    {"chunking"},
 	"golang.org/x/term":            {"cmd/keepsake"},
 	"github.com/spf13/cobra":       {"cmd/keepsake"},
