@@ -22,6 +22,9 @@ const (
 	Complete   State = "complete"
 )
 
+// states are all of them, in the order in which they take precedence; waiting stands at its first place.
+var states = []State{Guarded, Failing, Paused, InProgress, Waiting, Stale, Degraded, Polled, Complete}
+
 // inProgress is the basis of a snapshot that was published before its scan was through.
 const inProgress = "in-progress"
 
