@@ -22,6 +22,8 @@ type backupArgs struct {
 	Source  string
 	Tags    []string
 	Exclude []string
+	Presets []string
+	Caches  bool
 	DryRun  bool
 	Host    string
 	User    string
@@ -67,12 +69,14 @@ code 3; everything else is safe.`,
 	f.StringArrayVar(&args.Tags, "tag", nil, "tag of the snapshot; may be repeated")
 	f.StringArrayVar(&args.Exclude, "exclude", nil, "pattern of paths to leave out, as in .gitignore; may be repeated")
 	f.StringArrayVar(&excludeFiles, "exclude-file", nil, "file with one pattern a line; may be repeated")
+	f.StringSliceVar(&args.Presets, "exclude-preset", nil, "named set of patterns to leave out: nle-caches, nas-droppings; may be repeated")
+	f.BoolVar(&args.Caches, "exclude-caches", false, "leave out what lies in directories with a CACHEDIR.TAG")
 	f.BoolVar(&args.DryRun, "dry-run", false, "read and store nothing, only say what would be")
 	return c
 }
 
 func backupHandler(ctx context.Context, s *session, args backupArgs, out *output) error {
-	exclude, err := capture.ParsePatterns(args.Exclude)
+	rules, err := capture.NewRules(args.Exclude, args.Presets, args.Caches)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -89,7 +93,7 @@ func backupHandler(ctx context.Context, s *session, args backupArgs, out *output
 		if label == "" {
 			label = labelOf(dir)
 		}
-		missing, err := s.backup(ctx, args, dir, label, exclude, out)
+		missing, err := s.backup(ctx, args, dir, label, rules, out)
 		if err != nil {
 			return err
 		}
@@ -146,7 +150,7 @@ func labelOf(dir string) string {
 }
 
 // backup takes one snapshot and reports whether something is missing in it.
-func (s *session) backup(ctx context.Context, args backupArgs, dir, label string, exclude *capture.Patterns, out *output) (missing bool, err error) {
+func (s *session) backup(ctx context.Context, args backupArgs, dir, label string, rules *capture.Rules, out *output) (missing bool, err error) {
 	source, continued, err := capture.Bind(ctx, s.repo, label, dir, args.Host)
 	if err != nil {
 		return false, err
@@ -166,7 +170,7 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	stop := out.watchProgress(ctx, func() progress { return captureProgress("Backing up "+label, p.Counts()) })
 	r, err := capture.Run(ctx, capture.Options{
 		Repository: s.repo, Writer: w, Source: source, Path: []byte(dir), Tags: args.Tags, Host: args.Host, User: args.User,
-		Exclude: exclude.Match, Own: s.own, DryRun: args.DryRun, Progress: p,
+		Rules: rules, Own: s.own, DryRun: args.DryRun, Progress: p,
 	})
 	err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
 	stop()
@@ -201,7 +205,7 @@ func told(out *output, label string, r *capture.Result, c capture.Counts, w stor
 	if out.options.JSON {
 		fields := map[string]any{
 			"source": label, "dry_run": dry, "files_new": c.NewFiles, "files_changed": c.ChangedFiles, "files_unmodified": c.Unread,
-			"data_read": c.ReadBytes, "data_added": w.StoredBytes, "missed": r.Missing, "seconds": took.Seconds(),
+			"data_read": c.ReadBytes, "data_added": w.StoredBytes, "missed": r.Missing, "dropped": droppedFields(r.Dropped), "seconds": took.Seconds(),
 		}
 		if !dry {
 			fields["snapshot_id"] = r.Snapshot.ID.String()
@@ -209,6 +213,9 @@ func told(out *output, label string, r *capture.Result, c capture.Counts, w stor
 		}
 		out.emit("summary", fields)
 		return
+	}
+	for _, d := range r.Dropped {
+		out.say("%s: left out %s by %s", label, count(d.Paths, "path"), d.Rule)
 	}
 	if dry {
 		out.printf("%s: would read %s (%d new, %d changed), %s; %s are unchanged", label,

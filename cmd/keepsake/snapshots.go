@@ -97,8 +97,25 @@ func (o *output) completeness(s store.Snapshot) string {
 		return o.color(text.FgYellow, count(s.MissedCount, "path")+" missed")
 	case len(s.Marks) > 0:
 		return o.color(text.FgYellow, strings.Join(s.Marks, ", "))
+	case len(s.Dropped) > 0:
+		return o.color(text.FgGreen, "complete but for "+count(droppedPaths(s.Dropped), "path")+" excluded")
 	}
 	return o.color(text.FgGreen, "complete")
+}
+
+func droppedPaths(all []tree.Dropped) (paths uint64) {
+	for _, d := range all {
+		paths += d.Paths
+	}
+	return paths
+}
+
+func droppedFields(all []tree.Dropped) []map[string]any {
+	fields := []map[string]any{}
+	for _, d := range all {
+		fields = append(fields, map[string]any{"rule": d.Rule, "paths": d.Paths})
+	}
+	return fields
 }
 
 func snapshotFields(s store.Snapshot) map[string]any {
@@ -113,5 +130,6 @@ func snapshotFields(s store.Snapshot) map[string]any {
 		"time":  s.Started.Time().In(s.Zone()).Format(time.RFC3339Nano),
 		"files": s.Stats.Files, "bytes": s.Stats.Bytes, "bytes_added": s.Stats.AddedBytes, "bytes_read": s.Stats.ReadBytes,
 		"basis": s.Basis.String(), "marks": append([]string{}, s.Marks...), "missed": s.MissedCount, "missed_paths": missed, "complete": s.Complete(),
+		"dropped": droppedFields(s.Dropped), "why": append([]string{}, s.Why...),
 	}
 }

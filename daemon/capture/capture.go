@@ -23,8 +23,15 @@ type Options struct {
 	Tags       []string
 	Host, User string
 
-	// Exclude reports whether a path relative to the root is left out.
-	Exclude func(rel string, isDir bool) bool
+	// Rules say what is left out on purpose; nil leaves out nothing. They are
+	// those of the run that made Since, if Dirty is given.
+	Rules *Rules
+	// Require are paths, relative to the root, that have to be there and not be
+	// empty; those that are not make the snapshot incomplete.
+	Require []string
+	// Why says, in words, why the run looks at more than events named; the
+	// snapshot keeps it.
+	Why []string
 	// Own are absolute paths that are left out because they are keepsake's:
 	// repository, state, mount.
 	Own []string
@@ -89,6 +96,22 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
+// Why a run looked at everything although events had named what changed; callers
+// have words of their own in Options.Why.
+const (
+	WhyPrune         = "prune"          // packs were condemned meanwhile
+	WhyDamaged       = "damaged"        // what would be taken over cannot be read
+	WhyInProgress    = "in-progress"    // the run went on after a snapshot in progress
+	WhyOtherSnapshot = "other-snapshot" // the newest snapshot is not the one that events count from
+)
+
+// doubtAll stops trusting events.
+func (o *Options) doubtAll(why string) {
+	if o.Dirty != nil {
+		o.Dirty, o.Why = nil, append(slices.Clone(o.Why), why)
+	}
+}
+
 // Result is what a run did.
 type Result struct {
 	Snapshot store.Snapshot // zero if nothing was published
@@ -98,6 +121,9 @@ type Result struct {
 	Changed bool          // the tree, or what is missing in it, differs from the previous snapshot's
 	Missed  []tree.Missed // by path; all of them up to a bound
 	Missing uint64        // how many there are in all
+	// Dropped is how much was left out on purpose, by rule (FORMAT.md says what
+	// the numbers mean after a run that was limited by events).
+	Dropped []tree.Dropped
 }
 
 // Run captures a source and returns its published snapshot. Paths that could
@@ -109,27 +135,33 @@ func Run(ctx context.Context, options Options) (*Result, error) {
 	}
 	started := o.Now()
 	o.base = o.Progress.Counts()
+	if err := checkRequired(o.Require); err != nil {
+		return nil, err
+	}
 	for {
 		r, again, err := runPass(ctx, &o, started)
 		if errors.Is(err, store.ErrUnconfirmed) {
 			// Packs that this snapshot relies on were condemned meanwhile.
 			// Their chunks no longer count as known: store them anew.
 			o.Log.Warn("a prune ran meanwhile; looking at everything again")
-			o.Dirty, o.OnlyIfChanged = nil, false
+			o.doubtAll(WhyPrune)
+			o.OnlyIfChanged = false
 			continue
 		}
 		if errors.Is(err, store.ErrDamaged) && o.Dirty != nil {
 			// What would be taken over cannot be read. A look at everything
 			// stores it anew, and counts it afresh.
 			o.Log.Warn("a directory of the previous snapshot is damaged; looking at everything", "err", err)
-			o.Dirty, o.base = nil, o.Progress.Counts()
+			o.doubtAll(WhyDamaged)
+			o.base = o.Progress.Counts()
 			continue
 		}
 		if err != nil || !again {
 			return r, err
 		}
 		o.Published(r.Snapshot)
-		o.Dirty, o.OnlyIfChanged = nil, false
+		o.doubtAll(WhyInProgress)
+		o.OnlyIfChanged = false
 	}
 }
 
@@ -149,7 +181,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		prevRoot = &prev.Root
 	}
 	if !ok || prev.ID != o.Since || prev.Basis == tree.InProgress || prev.MissedCount > uint64(len(prev.Missed)) {
-		o.Dirty = nil // too much is in doubt
+		o.doubtAll(WhyOtherSnapshot) // too much is in doubt
 	}
 	o.Dirty.retry(prev.Missed)
 	root, err := p.run(ctx, prevRoot)
@@ -164,6 +196,8 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	r = &Result{Missed: missed, Missing: missing}
 	// A snapshot in progress is not what the finished one says, whatever it holds.
 	r.Changed = !ok || prev.Basis == tree.InProgress || !sameTree(&prev.Root, root) || !sameMissed(&prev, missed, missing)
+	r.Dropped = p.dropped.since(prev.Dropped, o.Dirty != nil)
+	r.Changed = r.Changed || newRule(prev.Dropped, r.Dropped)
 	if o.DryRun {
 		return r, false, nil
 	}
@@ -172,6 +206,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		return r, false, nil
 	}
 	m := p.manifest(root)
+	m.Dropped = r.Dropped
 	if ok {
 		m.Stats.DeletedFiles = less(prev.Root.Below.Files+m.Stats.NewFiles, root.Below.Files)
 		m.Marks = marks(&prev.Root, root)
@@ -230,6 +265,7 @@ func newPass(o *Options, prev store.Snapshot) (*pass, error) {
 		filesystems: newFilesystems(prev.Filesystems),
 		owners:      newOwners(),
 		missed:      &missed{},
+		dropped:     &dropped{},
 		pageCuts:    o.Repository.Cut("page"),
 		listCuts:    o.Repository.Cut("list"),
 		groups:      o.Repository.Cut("link group"),
@@ -246,11 +282,6 @@ func newPass(o *Options, prev store.Snapshot) (*pass, error) {
 	return p, nil
 }
 
-// excluded reports whether a path is left out on purpose.
-func (p *pass) excluded(rel string, isDir bool) bool {
-	return p.own[rel] || p.options.Exclude != nil && p.options.Exclude(rel, isDir)
-}
-
 // manifest says what the run found. What earlier passes of it read counts as
 // read, though the last one finds it unchanged.
 func (p *pass) manifest(root *tree.Node) tree.Snapshot {
@@ -265,7 +296,7 @@ func (p *pass) manifest(root *tree.Node) tree.Snapshot {
 	}
 	return tree.Snapshot{
 		Source: o.Source.ID, Label: o.Source.Label, Host: o.Host, User: o.User, RootPath: o.Path,
-		Tags: slices.Compact(slices.Sorted(slices.Values(o.Tags))),
+		Tags: words(o.Tags), Why: words(o.Why),
 		Root: *root, Basis: basis, Finished: tree.TimeOf(o.Now()), Filesystems: p.filesystems.list(),
 		Stats: tree.Stats{
 			Files: root.Below.Files, Dirs: root.Below.Dirs, Others: root.Below.Others, Bytes: root.Below.Bytes,
@@ -275,6 +306,9 @@ func (p *pass) manifest(root *tree.Node) tree.Snapshot {
 		},
 	}
 }
+
+// words are a set, as manifests keep it.
+func words(all []string) []string { return slices.Compact(slices.Sorted(slices.Values(all))) }
 
 // sameMissed reports whether a snapshot misses the same paths. Of many only the
 // first are compared, and their number.

@@ -22,6 +22,8 @@
 //     torn. Either way the path is listed as missed.
 //   - A run that saw less than everything says so: each path that could not be
 //     read, or was not at rest, stands in the snapshot with its reason.
+//   - What a rule leaves out is counted by rule in the snapshot. Patterns mean what
+//     git says they mean. What a person requires and is not there is missed.
 //   - Only what its directory lists no more is deleted. A name that is listed and
 //     cannot be found keeps its previous version and is missed.
 //   - Events limit a run only if they count from the newest snapshot and what

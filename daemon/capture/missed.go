@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,9 @@ func storablePath(rel string) (path, rest string) {
 func (m *missed) sorted() ([]tree.Missed, uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	slices.SortFunc(m.all, func(a, b tree.Missed) int { return bytes.Compare(a.Path, b.Path) })
+	slices.SortFunc(m.all, func(a, b tree.Missed) int {
+		return cmp.Or(bytes.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
+	})
 	return m.all, uint64(len(m.all)) + m.over
 }
 

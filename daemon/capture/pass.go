@@ -28,6 +28,7 @@ type pass struct {
 	filesystems *filesystems
 	owners      *owners
 	missed      *missed
+	dropped     *dropped
 	pageCuts    crypto.PRF
 	listCuts    crypto.PRF
 	groups      crypto.PRF
@@ -87,9 +88,15 @@ func (p *pass) run(ctx context.Context, previous *tree.Node) (*tree.Node, error)
 		unix.Close(fd)
 		return nil, fmt.Errorf("%s: %w", p.options.Path, err)
 	}
+	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("%s: %w", p.options.Path, err)
+	}
 	readers, err := p.newReaders()
 	if err != nil {
 		unix.Close(fd)
+		unix.Close(again)
 		return nil, err
 	}
 	var work sync.WaitGroup
@@ -106,6 +113,7 @@ func (p *pass) run(ctx context.Context, previous *tree.Node) (*tree.Node, error)
 		})
 	}
 	root, err := p.walkDirectory(ctx, fd, "", s, previous)
+	p.require(again)
 	cancel()
 	// Directories walked beside this one end before it does, and with them
 	// all who send.

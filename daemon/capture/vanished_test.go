@@ -5,7 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,8 +44,7 @@ func TestListedButNotFoundIsMissed(t *testing.T) {
 		t.Skipf("not run: %v", err)
 	}
 	res, _ := back(t, r, dir, func(o *capture.Options) {
-		o.Now, o.Path = later, []byte(proc)
-		o.Exclude = func(rel string, _ bool) bool { return rel != "exe" && rel != "cwd" }
+		o.Now, o.Path, o.Rules = later, []byte(proc), rules(t, []string{"/*", "!/exe", "!/cwd"}, nil, false)
 	})
 	if res.Missing != 2 || res.Missed[0].Reason != tree.ReasonVanished || string(res.Missed[1].Path) != "exe" {
 		t.Errorf("missed %v", res.Missed)
@@ -59,24 +58,35 @@ func TestListedButNotFoundIsMissed(t *testing.T) {
 	}
 }
 
-// TestDeletedWhileWalkedIsNotMissed deletes files after they were listed.
+// TestDeletedWhileWalkedIsNotMissed deletes files after they were listed: each
+// look at the clock, of which there is one for each file that is read, removes
+// one from the end.
 func TestDeletedWhileWalkedIsNotMissed(t *testing.T) {
 	r := storetest.New(t).Open(t)
 	dir := filepath.Join(t.TempDir(), "lib")
+	name := func(i int) string { return fmt.Sprintf("%03d", i) }
 	for i := range 600 {
-		write(t, filepath.Join(dir, fmt.Sprintf("%03d", i)), fmt.Append(nil, i))
+		write(t, filepath.Join(dir, name(i)), fmt.Append(nil, i))
 	}
+	var left atomic.Int64
+	left.Store(600)
 	res, _ := back(t, r, dir, func(o *capture.Options) {
-		o.Now = later
-		o.Exclude = func(rel string, _ bool) bool {
-			// The next odd one is gone when its turn comes.
-			if i, err := strconv.Atoi(rel); err == nil && i%2 == 0 {
-				_ = os.Remove(filepath.Join(dir, fmt.Sprintf("%03d", i+1)))
+		o.Now = func() time.Time {
+			if i := left.Add(-1); i >= 100 {
+				_ = os.Remove(filepath.Join(dir, name(int(i))))
 			}
-			return false
+			return later()
 		}
 	})
-	if res.Missing != 0 || res.Snapshot.Root.Below.Files != 300 {
-		t.Errorf("%d files, missed %v", res.Snapshot.Root.Below.Files, res.Missed)
+	if res.Missing != 0 {
+		t.Errorf("missed %v", res.Missed)
+	}
+	for i := range 100 {
+		if node(t, r, res.Snapshot, name(i)) == nil {
+			t.Errorf("%s was never deleted", name(i))
+		}
+	}
+	if files := res.Snapshot.Root.Below.Files; files == 600 {
+		t.Error("no file was deleted before its turn: this test shows nothing")
 	}
 }

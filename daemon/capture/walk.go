@@ -76,6 +76,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 		if names, err = list(dir); err != nil {
 			return p.lostDirectory(ctx, rel, s, previous, err)
 		}
+		names = p.withoutCache(fd, rel, names)
 	}
 	node, err := p.describe(ctx, fd, "", s, fs, previous)
 	if err != nil {
