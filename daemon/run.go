@@ -21,6 +21,12 @@ const (
 	atLatest = 3 * time.Minute
 	// retryAfter is the pause after a failed capture.
 	retryAfter = 15 * time.Second
+	// scanEvery is how often everything is scanned whatever events say: they
+	// are hints, and some changes cause none.
+	scanEvery = 24 * time.Hour
+	// pollEvery is the same for what cannot be watched, and where events of
+	// other machines never arrive.
+	pollEvery = 15 * time.Minute
 )
 
 // Watched is one source as Run keeps it.
@@ -67,7 +73,6 @@ type sourceKeeper struct {
 	k       *Keeper
 	source  Watched
 	watcher *watch.Watcher
-	polled  bool             // events do not tell all: the file system is remote
 	scan    time.Time        // when everything is scanned at the latest
 	base    store.SnapshotID // what the watcher's events count from
 
@@ -108,15 +113,16 @@ func New(o Options) (*Keeper, error) {
 			Root:      s.Path,
 			Exclude:   func(rel string, _ bool) bool { return own[rel] },
 			Settle:    o.Settle,
+			PollEvery: pollEvery,
 			CookieDir: filepath.Join(o.Repository.State().Dir(), "cookies", fmt.Sprint(i)),
 			Log:       o.Log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("watching %s: %w", s.Path, err)
 		}
-		polled := remote(s.Path)
+		_, polled := watch.Remote(s.Path)
 		k.sources = append(k.sources, &sourceKeeper{
-			k: k, source: s, watcher: w, polled: polled, last: SourceState{Label: s.Source.Label, Polled: polled},
+			k: k, source: s, watcher: w, last: SourceState{Label: s.Source.Label, Polled: polled},
 		})
 	}
 	return k, nil

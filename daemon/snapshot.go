@@ -46,12 +46,13 @@ func (s *sourceKeeper) capture(ctx context.Context, batch watch.Batch, first boo
 	}
 	s.base = result.Base
 	if batch.All {
-		s.scan = time.Now().Add(s.every())
+		s.scan = time.Now().Add(scanEvery)
 	}
 	published := result.Snapshot.ID != store.SnapshotID{}
 	s.note(func(l *SourceState) {
 		l.Err, l.Missing, l.Waiting = nil, result.Missing, len(batch.Unsettled)
-		l.Polled = s.polled || len(batch.Rescan) > 0
+		stats := s.watcher.Stats()
+		l.Polled = stats.RootPolled || stats.Polled > 0 || len(batch.Rescan) > 0
 		if published {
 			l.Newest = result.Snapshot
 		}
@@ -64,18 +65,10 @@ func (s *sourceKeeper) capture(ctx context.Context, batch watch.Batch, first boo
 	return nil
 }
 
-// every is how long after one full scan the next one is due.
-func (s *sourceKeeper) every() time.Duration {
-	if s.polled {
-		return pollEvery
-	}
-	return scanEvery
-}
-
 // basis is how a capture of this batch knows what changed; 0 leaves it to
 // capture.
 func (s *sourceKeeper) basis(batch watch.Batch) tree.Basis {
-	if s.polled && batch.All {
+	if batch.All && s.watcher.Stats().RootPolled {
 		return tree.Polled
 	}
 	return 0

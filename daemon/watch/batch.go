@@ -22,6 +22,11 @@ type Batch struct {
 	// then.
 	All bool
 
+	// Causes are the reasons for All or Rescan, sorted words: the watcher's own
+	// are the constants named Cause, others came with a batch that was given
+	// back.
+	Causes []string
+
 	// Uncertain says that directories wait to be read or events were lost, and
 	// atLatest did not allow to wait any longer: files may be in flux that
 	// Unsettled does not list, and more batches follow.
@@ -74,6 +79,11 @@ func (l *loop) answer(r *request) bool {
 		return false
 	}
 	if !l.drained(r, now) {
+		return false
+	}
+	if l.disturbed() {
+		l.consider = true // what is handed out must not be older than this
+		r.asked = false
 		return false
 	}
 	b := l.assemble(r.take)
@@ -158,10 +168,11 @@ func (l *loop) state(now instant) (any, quiet, rested bool, first instant) {
 func (d *dir) withheld() bool { return d.queued || d.deferred }
 
 // assemble makes a batch of everything dirty and changes nothing. What is not
-// watched goes with everything else, or when it is asked for.
+// watched goes with everything else, or when it is asked for; what is polled
+// when it is due, or asked for.
 func (l *loop) assemble(asked bool) Batch {
 	b := Batch{
-		All:       l.all.set || l.unwatched[l.root] != watchable,
+		All:       l.all.set || l.unwatched[l.root] != watchable || asked && l.root.remote,
 		Uncertain: !l.steady(),
 	}
 	for d := range l.pending {
@@ -173,21 +184,38 @@ func (l *loop) assemble(asked bool) Batch {
 			b.Dirs = append(b.Dirs, rel)
 		}
 	}
-	if !b.All {
-		for rel := range l.doubt {
-			b.Rescan = append(b.Rescan, rel)
-		}
-		if asked || len(b.Dirs)+len(b.Rescan) > 0 {
-			for d := range l.unwatched {
-				b.Rescan = append(b.Rescan, d.rel())
-			}
-		}
-	}
+	l.assembleDoubts(&b, asked)
 	slices.Sort(b.Dirs)
 	slices.Sort(b.Unsettled)
+	return b
+}
+
+// assembleDoubts adds what is to be scanned, and why. All covers the subtrees in
+// doubt, and has their causes.
+func (l *loop) assembleDoubts(b *Batch, asked bool) {
+	why := slices.Clone(l.all.why)
+	for rel, s := range l.doubt {
+		b.Rescan = append(b.Rescan, rel)
+		why = why.with(s.why...)
+	}
+	if asked || b.All || len(b.Dirs)+len(b.Rescan) > 0 {
+		for d, kind := range l.unwatched {
+			b.Rescan = append(b.Rescan, d.rel())
+			why = why.with(kind.cause())
+		}
+	}
+	if asked {
+		for d := range l.polled {
+			b.Rescan = append(b.Rescan, d.rel())
+			why = why.with(CausePolled)
+		}
+	}
+	if b.All {
+		b.Rescan = nil
+	}
 	slices.Sort(b.Rescan)
 	b.Rescan = slices.Compact(b.Rescan)
-	return b
+	b.Causes = why
 }
 
 // release marks as clean what was handed out. A directory with files in flux is
@@ -206,15 +234,14 @@ func (l *loop) release(now instant) {
 		}
 	}
 	if l.lost || l.walking {
-		l.all.touch(now)
+		l.all.touch(now, l.why...)
 	}
 }
 
 // takeBack makes dirty what a failed capture was to look at.
 func (l *loop) takeBack(b Batch) {
-	now := l.now()
 	if b.All {
-		l.all.touch(now)
+		l.doubtAll(b.Causes...)
 	}
 	for _, rel := range b.Dirs {
 		found, nearest := l.root.find(rel)
@@ -224,8 +251,6 @@ func (l *loop) takeBack(b Batch) {
 		l.touch(found)
 	}
 	for _, rel := range b.Rescan {
-		s := l.doubt[rel]
-		s.touch(now)
-		l.doubt[rel] = s
+		l.doubtBelow(rel, b.Causes...)
 	}
 }

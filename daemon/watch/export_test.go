@@ -8,6 +8,9 @@ func (o *Options) NoReadAfterWatch() { o.faults.noReadAfterWatch = true }
 // IgnoreLost drops the report that events were lost.
 func (o *Options) IgnoreLost() { o.faults.ignoreLost = true }
 
+// IgnoreMounts does not look at what is mounted.
+func (o *Options) IgnoreMounts() { o.faults.ignoreMounts = true }
+
 // BeforeWatch is called by the owner just before a directory is watched.
 func (o *Options) BeforeWatch(f func(rel string)) { o.faults.beforeWatch = f }
 

@@ -9,19 +9,6 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// span is the first and the last time at which something was in doubt.
-type span struct {
-	set         bool
-	first, last instant
-}
-
-func (s *span) touch(now instant) {
-	if !s.set {
-		s.set, s.first = true, now
-	}
-	s.last = now
-}
-
 // loop is everything that the goroutine of Run owns.
 type loop struct {
 	w     *Watcher
@@ -31,21 +18,28 @@ type loop struct {
 
 	kernel *kernel // nil while no inotify instance can be had
 	cookie cookie
+	mounts *mounts       // nil if it cannot be told what is mounted
+	ahead  time.Duration // of the wall clock, when last looked at
 
 	root      *dir
+	rootID    ident              // what the walk began with; zero before
 	byID      map[ident]*dir     // known directories
 	queue     []*dir             // to be watched and read, in order
 	walking   bool               // the queue began with the root
 	walked    bool               // a walk was completed since the root was found
+	why       causes             // of the walk under way or planned
 	watches   int                // directories with a watch
 	unwatched map[*dir]unwatched // known, but without a watch
 	limited   int                // of them for want of watches
+	polled    map[*dir]string    // tops of remote file systems, and of which type
+	polledAt  []Subtree          // the first few of them; renewed, never changed in place
+	repolled  bool               // polled changed since
 	carried   map[string][]string
 
 	pending  map[*dir]struct{} // dirty directories
 	deferred map[*dir]struct{} // dirty, their files not tracked yet
 	inFlux   int               // files in flux in all directories
-	doubt    map[string]span   // subtrees given back or due for polling
+	doubt    map[string]span   // subtrees given back, mounted anew or due for polling
 	all      span              // everything
 
 	missing, missingTold bool    // the root is not there
@@ -77,24 +71,41 @@ func (l *loop) closeKernel() {
 	}
 }
 
-// begin opens the first inotify instance and queues the root.
+// begin opens the first inotify instance and queues the root. What is mounted
+// is followed from before the first walk on.
 func (l *loop) begin() error {
-	l.restart()
+	m, err := openMounts(l.opts.Root)
+	if err != nil {
+		l.log.Warn("mounting and unmounting below the source will be noticed by full scans only", "root", l.opts.Root, "error", err)
+	} else {
+		l.mounts = m
+	}
+	l.ahead = l.opts.WallOffset()
+	l.restart(CauseStart)
 	if l.kernel == nil {
 		return fmt.Errorf("watch %s: %w", l.opts.Root, ErrNoInotify)
 	}
 	return nil
 }
 
+// end frees what begin took.
+func (l *loop) end() {
+	l.closeKernel()
+	if l.mounts != nil {
+		l.mounts.close()
+	}
+}
+
 // restart forgets all watches and begins a walk with a fresh instance. Files in
 // flux are remembered by name.
-func (l *loop) restart() {
+func (l *loop) restart(why ...string) {
 	l.closeKernel()
 	l.carryFlux()
 	l.root = &dir{}
 	l.byID = make(map[ident]*dir)
 	l.queue, l.watches, l.inFlux = nil, 0, 0
 	l.unwatched, l.limited = make(map[*dir]unwatched), 0
+	l.polled, l.repolled = make(map[*dir]string), true
 	l.pending = make(map[*dir]struct{})
 	l.deferred = make(map[*dir]struct{})
 	l.lost, l.walking = false, true
@@ -102,7 +113,8 @@ func (l *loop) restart() {
 	for _, r := range l.requests {
 		r.asked = false
 	}
-	l.all.touch(l.now())
+	l.why = l.why.with(why...)
+	l.doubtAll(l.why...)
 	l.consider = true
 
 	k, err := openKernel(l.opts.EventBuffer, l.opts.faults.drop)
@@ -135,6 +147,10 @@ func (l *loop) run(ctx context.Context) {
 		if l.kernel != nil {
 			events = l.kernel.out
 		}
+		var mounted <-chan struct{}
+		if l.mounts != nil {
+			mounted = l.mounts.wake
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -154,15 +170,18 @@ func (l *loop) run(ctx context.Context) {
 		case <-l.rootCheck:
 			l.rootCheck = nil
 			l.checkRoot()
+			l.checkClock()
+		case <-mounted:
+			l.checkMounts()
 		case <-l.poll:
 			l.poll = nil
-			l.retryUnwatched()
+			l.pollDue()
 		}
 	}
 }
 
-// arm keeps a timer running for whatever waits for one. An idle tree costs one
-// lstat of the root per settle time.
+// arm keeps a timer running for whatever waits for one. An idle tree costs an
+// lstat of the root and a look at the clocks per settle time.
 func (l *loop) arm() {
 	after := l.opts.Clock.After
 	busy := l.all.set || len(l.pending) > 0 || len(l.doubt) > 0 || l.lost || l.cookie.waiting
@@ -172,7 +191,7 @@ func (l *loop) arm() {
 	if l.rootCheck == nil {
 		l.rootCheck = after(min(max(l.opts.Settle, 20*time.Millisecond), 5*time.Second))
 	}
-	if l.poll == nil && len(l.unwatched) > 0 {
+	if l.poll == nil && len(l.unwatched)+len(l.polled) > 0 {
 		l.poll = after(l.opts.PollEvery)
 	}
 }
@@ -195,16 +214,16 @@ func (l *loop) receive(d delivery) {
 // loseEvents makes everything dirty and plans a walk. Further losses before it
 // begins are covered by it.
 func (l *loop) loseEvents() {
-	now := l.now()
 	l.stats.Overflows++
-	l.all.touch(now)
+	l.why = l.why.with(CauseOverflow)
+	l.doubtAll(CauseOverflow)
 	if !l.lostTold {
 		l.lostTold = true
 		l.log.Warn("file events were lost; everything will be scanned (raise fs.inotify.max_queued_events if this recurs)", "root", l.opts.Root)
 	}
 	if !l.lost {
 		l.lost = true
-		l.walkAt = now + l.opts.Settle
+		l.walkAt = l.now() + l.opts.Settle
 	}
 	l.cookie.waiting = false // its event may be among the lost ones
 }
@@ -216,17 +235,25 @@ func (l *loop) checkRoot() {
 	switch there := err == nil && sig.directory; {
 	case !there && !l.missing:
 		l.log.Warn("the watched directory is gone", "root", l.opts.Root)
-		l.missing, l.missingTold, l.walked = true, false, false
-		l.restart()
+		l.missing, l.missingTold = true, false
+		l.replaceRoot()
 	case there && l.missing:
 		l.log.Info("the watched directory is back", "root", l.opts.Root)
 		l.missing = false
-		l.restart()
-	case there && l.root.id != (ident{}) && l.root.id != id:
+		l.replaceRoot()
+	case there && l.rootID != (ident{}) && l.rootID != id:
 		l.log.Warn("the watched directory was replaced", "root", l.opts.Root)
-		l.walked = false
-		l.restart()
+		l.replaceRoot()
 	}
+}
+
+// replaceRoot begins again with another root, or the old one back in its place.
+func (l *loop) replaceRoot() {
+	if !l.missing {
+		l.stats.Replaced++
+	}
+	l.walked, l.rootID = false, ident{}
+	l.restart(CauseRootReplaced)
 }
 
 // event is one notification. What it says may be outdated: the directories it
@@ -242,7 +269,11 @@ func (l *loop) event(e fsnotify.Event) {
 	}
 	if rel == "." {
 		if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
+			root := l.root
 			l.checkRoot()
+			if l.root == root && !l.missing {
+				l.replaceRoot() // moved away and back: fsnotify has dropped its watch
+			}
 			return
 		}
 		l.touch(l.root)

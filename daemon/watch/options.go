@@ -39,7 +39,8 @@ type Options struct {
 	Settle time.Duration
 
 	// PollEvery is how often a batch names the directories that cannot be
-	// watched though they may change. Default 5 min.
+	// watched though they may change, and the subtrees that others may change
+	// unheard. Default 5 min.
 	PollEvery time.Duration
 
 	// CookieDir, if set, is a directory of its own for cookies, on any local
@@ -63,6 +64,11 @@ type Options struct {
 	// Clock is replaced in tests. Default: the system's.
 	Clock Clock
 
+	// WallOffset says by how much the wall clock is ahead of one that nobody
+	// sets and that goes on while the machine sleeps. When the difference jumps,
+	// somebody set the clock. Default: CLOCK_REALTIME less CLOCK_BOOTTIME.
+	WallOffset func() time.Duration
+
 	// Log receives what an operator should act upon. Default: discarded.
 	Log *slog.Logger
 
@@ -73,6 +79,7 @@ type Options struct {
 type faults struct {
 	noReadAfterWatch bool                   // do not read a new directory once it is watched
 	ignoreLost       bool                   // do nothing when events were lost
+	ignoreMounts     bool                   // do nothing when something was mounted or unmounted
 	beforeWatch      func(rel string)       // called just before a directory is watched
 	drop             func(name string) bool // whether to lose this event; not called by the owner
 }
@@ -95,6 +102,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Clock == nil {
 		o.Clock = systemClock{}
+	}
+	if o.WallOffset == nil {
+		o.WallOffset = wallOffset
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -53,7 +53,11 @@ func (l *loop) work() {
 		l.walking, l.walked, l.lostTold = false, true, false
 		l.carried = nil
 		l.stats.Walks++
-		l.all.touch(l.now())
+		l.doubtAll(l.why...)
+		l.why = nil
+		if l.lost {
+			l.why = l.why.with(CauseOverflow)
+		}
 	}
 }
 
@@ -74,6 +78,10 @@ func (l *loop) visit(d *dir) {
 		return
 	}
 	root := l.root
+	if d == root && l.rootID != (ident{}) && l.rootID != id {
+		l.disappear(d) // replaced since it was walked last
+		return
+	}
 	if !l.claim(d, id) {
 		l.setUnwatched(d, notPossible, errMountedTwice)
 		return
@@ -81,6 +89,7 @@ func (l *loop) visit(d *dir) {
 	if l.root != root {
 		return // replaced meanwhile
 	}
+	l.classify(d, path)
 	if !d.watched && !l.watch(d, path, rel) {
 		return
 	}
@@ -107,6 +116,9 @@ func (l *loop) claim(d *dir, id ident) bool {
 	}
 	d.id = id
 	l.byID[id] = d
+	if d.parent == nil {
+		l.rootID = id
+	}
 	return true
 }
 
@@ -280,6 +292,7 @@ func (l *loop) dropTree(d *dir, path string) {
 		delete(l.byID, d.id)
 	}
 	l.setWatchable(d)
+	l.unpoll(d)
 	delete(l.pending, d)
 	delete(l.deferred, d)
 	l.inFlux -= len(d.flux)
@@ -296,25 +309,6 @@ func (l *loop) unwatch(d *dir) {
 		l.watches--
 		if l.kernel != nil {
 			l.kernel.remove(absolute(l.opts.Root, d.rel()))
-		}
-	}
-}
-
-// retryUnwatched tries again what could not be watched, and has it scanned: what
-// changed in it since the last time was not seen.
-func (l *loop) retryUnwatched() {
-	if l.kernel == nil {
-		l.restart()
-		return
-	}
-	now := l.now()
-	l.limitTold = l.limited > 0
-	for d, why := range l.unwatched {
-		l.enqueue(d, true)
-		if why != noPermission {
-			s := l.doubt[d.rel()]
-			s.touch(now)
-			l.doubt[d.rel()] = s
 		}
 	}
 }

@@ -132,7 +132,7 @@ func (l *loop) settle() {
 		}
 	}
 	if l.lost && now >= l.walkAt {
-		l.restart()
+		l.restart(CauseOverflow)
 	}
 }
 

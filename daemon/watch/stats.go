@@ -7,6 +7,7 @@ type Stats struct {
 	Watches      int // of them watched
 	AtLimit      int // not watched for want of watches; their subtrees count as one
 	NotWatchable int // not watched for another reason
+	Polled       int // subtrees on remote file systems, scanned every PollEvery
 	Dirty        int // directories waiting to be handed out
 	InFlux       int // files that have not rested
 	Unread       int // directories waiting to be watched and read
@@ -15,14 +16,26 @@ type Stats struct {
 	All         bool // everything waits to be handed out
 	Lost        bool // events were lost and the tree has not been walked since
 	RootMissing bool
+	RootPolled  bool // the root itself is on a remote file system
+	MountsKnown bool // what is mounted and unmounted is noticed at once
+
+	// PolledAt are the first few of the polled subtrees, for status.
+	PolledAt []Subtree
 
 	Events        uint64 // received, repetitions left out
 	Overflows     uint64 // times that events were lost
 	Walks         uint64 // completed walks of the whole tree
 	LimitReached  uint64 // times that the limit of watches was newly reached
+	Replaced      uint64 // times that the root was another directory, or back in its place
+	Remounts      uint64 // mount points at or below the root at which something changed
+	ClockJumps    uint64 // times that the wall clock was set by more than two seconds
 	CookiesSeen   uint64
 	CookiesFailed uint64 // not written, or not seen in time; the batch went out without proof
 }
+
+// Subtree is a polled one: its path relative to the root, and the type of its
+// file system, as mount(8) calls it.
+type Subtree struct{ Rel, Type string }
 
 // publish makes the figures visible to Stats.
 func (l *loop) publish() {
@@ -31,6 +44,8 @@ func (l *loop) publish() {
 	s.Watches = l.watches
 	s.AtLimit = l.limited
 	s.NotWatchable = len(l.unwatched) - l.limited
+	s.Polled = len(l.polled)
+	s.PolledAt = l.showPolled()
 	s.Dirty = len(l.pending)
 	s.InFlux = l.inFlux
 	s.Unread = len(l.queue)
@@ -38,5 +53,7 @@ func (l *loop) publish() {
 	s.All = l.all.set
 	s.Lost = l.lost
 	s.RootMissing = l.missing
+	s.RootPolled = l.root.remote
+	s.MountsKnown = l.mounts != nil
 	l.w.stats.Store(&s)
 }

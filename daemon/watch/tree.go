@@ -47,6 +47,7 @@ type dir struct {
 	children map[string]*dir
 	id       ident
 	watched  bool
+	remote   bool // on a file system that others may change unheard
 	gone     bool // dropped from the tree; a queue may still hold it
 	queued   bool // waits to be watched and read
 	fresh    bool // its files are in flux when it is read

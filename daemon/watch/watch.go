@@ -57,7 +57,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	defer close(w.stopped)
 	l := newLoop(w)
-	defer l.closeKernel()
+	defer l.end()
 	if err := l.begin(); err != nil {
 		return err
 	}
