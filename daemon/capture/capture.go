@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"keepsake/daemon/guard"
 	"keepsake/store"
 	"keepsake/store/state"
 	"keepsake/store/tree"
@@ -66,7 +67,18 @@ type Options struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 
-	base Counts // of Progress when the run began
+	// Guard says how much may change before the snapshot is marked. Window is
+	// what earlier runs observed; the caller adds Result.Observation to it.
+	Guard  guard.Thresholds
+	Window guard.Window
+	// Suspect are files whose content changed though size and times did not, as
+	// Reread found: true keeps their previous version, false looks at one again
+	// that was suspected before. Either way the run looks at them, whatever
+	// Dirty says.
+	Suspect map[string]bool
+
+	base Counts            // of Progress when the run began
+	seen guard.Observation // by the passes of this run that were published
 }
 
 const defaultPassTime = 10 * time.Minute
@@ -124,6 +136,10 @@ type Result struct {
 	// Dropped is how much was left out on purpose, by rule (FORMAT.md says what
 	// the numbers mean after a run that was limited by events).
 	Dropped []tree.Dropped
+	// Observation is what the run counted beside the previous snapshot, and
+	// Findings what the guards say of it and the window before it.
+	Observation guard.Observation
+	Findings    []guard.Finding
 }
 
 // Run captures a source and returns its published snapshot. Paths that could
@@ -184,6 +200,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		o.doubtAll(WhyOtherSnapshot) // too much is in doubt
 	}
 	o.Dirty.retry(prev.Missed)
+	o.Dirty.look(o.Suspect)
 	root, err := p.run(ctx, prevRoot)
 	if err != nil {
 		return nil, false, err
@@ -201,6 +218,8 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if o.DryRun {
 		return r, false, nil
 	}
+	r.Observation = p.observation(&prev, root, started)
+	r.Findings = guard.Judge(o.Guard, o.Window, r.Observation)
 	if o.OnlyIfChanged && !r.Changed && !again {
 		r.Base = prev.ID
 		return r, false, nil
@@ -209,8 +228,8 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	m.Dropped = r.Dropped
 	if ok {
 		m.Stats.DeletedFiles = less(prev.Root.Below.Files+m.Stats.NewFiles, root.Below.Files)
-		m.Marks = marks(&prev.Root, root)
 	}
+	m.Marks = marks(r.Findings)
 	m.Started = tree.TimeOf(started)
 	_, zone := started.Zone()
 	m.ZoneOffset = int32(zone)
@@ -226,29 +245,11 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	}
 	m.Stats.AddedBytes = uint64(o.Writer.Written().StoredBytes)
 	r.Snapshot, err = o.Writer.Publish(ctx, m)
-	r.Base = r.Snapshot.ID
+	r.Base, r.Observation.Number = r.Snapshot.ID, r.Snapshot.Number
+	if err == nil || errors.Is(err, store.ErrUnconfirmed) {
+		o.seen = r.Observation // the next pass is compared with this one
+	}
 	return r, again, err
-}
-
-// What guards found suspicious about a snapshot, as it is marked.
-const (
-	// MarkEmptied: no file is left of a source that had some.
-	MarkEmptied = "emptied"
-	// MarkElsewhere: the source lies on another file system than before.
-	MarkElsewhere = "other-file-system"
-)
-
-// marks compares a source with its previous snapshot. A disk that is not
-// mounted must not look like an innocent deletion.
-func marks(before, now *tree.Node) []string {
-	var found []string
-	if before.Below.Files > 0 && now.Below.Files == 0 {
-		found = append(found, MarkEmptied)
-	}
-	if before.FS != now.FS {
-		found = append(found, MarkElsewhere)
-	}
-	return found
 }
 
 // less is a-b, or 0 if that would be negative.
@@ -273,6 +274,7 @@ func newPass(o *Options, prev store.Snapshot) (*pass, error) {
 		links:       "/proc/self/fd",
 		own:         map[string]bool{},
 		twins:       newTwins(),
+		seen:        &seen{},
 	}
 	for _, path := range o.Own {
 		if rel, err := filepath.Rel(string(o.Path), path); err == nil && filepath.IsLocal(rel) {

@@ -53,6 +53,17 @@ func (d *Dirty) retry(missed []tree.Missed) {
 	}
 }
 
+// look adds files that have to be looked at, wherever they are.
+func (d *Dirty) look(files map[string]bool) {
+	if d == nil {
+		return
+	}
+	for rel := range files {
+		d.dirs[parent(rel)] = true
+		d.climb(parent(rel))
+	}
+}
+
 // suspect doubts a subtree whose top is not the directory that it was: nothing
 // below is known by its path any more.
 func (d *Dirty) suspect(rel string) {

@@ -78,6 +78,16 @@ func (f *filesystems) met(d device) (mounted, bool) {
 	return m, ok
 }
 
+// kind returns the type of the file system with an ordinal.
+func (f *filesystems) kind(ordinal uint32) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if int64(ordinal) >= int64(len(f.known)) {
+		return ""
+	}
+	return f.known[ordinal].Type
+}
+
 // list returns the file systems by ordinal, for the snapshot.
 func (f *filesystems) list() []tree.Filesystem {
 	f.mu.Lock()

@@ -36,6 +36,7 @@ type pass struct {
 	links       string          // directory of symlinks to our own open files, by descriptor
 	own         map[string]bool // relative paths of keepsake's own directories
 	twins       *twins
+	seen        *seen
 	left        atomic.Int64 // files left for the next pass
 	reading     atomic.Int64 // when the first file was read, Unix ns; 0 before
 

@@ -67,6 +67,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	if fs.virtual && rel != "" {
 		return p.emptyDirectory(ctx, rel, s)
 	}
+	p.elsewhere(s, fs, previous)
 	if p.another(s, fs, previous) {
 		p.options.Dirty.suspect(rel)
 	}
