@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,16 +37,28 @@ func (o ClientOptions) withDefaults() ClientOptions {
 	return o
 }
 
-// Client talks to the owner of one state directory. It holds no connection, and may be used concurrently.
+// Client talks to one owner. It holds no connection, and may be used concurrently.
 type Client struct {
-	dir string
-	o   ClientOptions
+	dir  string // where the socket lies
+	name string // of the socket
+	o    ClientOptions
 }
 
-// Dial looks for the owner of dir and makes sure that both understand each other. Errors: ErrNoOwner, ErrNoAnswer,
-// ErrRefused, a *ProtocolError.
+// Dial looks for the owner of the state directory dir and makes sure that both understand each other. Errors:
+// ErrNoOwner, ErrNoAnswer, ErrRefused, a *ProtocolError.
 func Dial(ctx context.Context, dir string, o ClientOptions) (*Client, error) {
-	c := &Client{dir: dir, o: o.withDefaults()}
+	return dial(ctx, &Client{dir: dir, name: SocketName, o: o.withDefaults()})
+}
+
+// DialSocket is Dial for a socket outside a state directory: the one that a group reaches (ServerOptions.Public).
+func DialSocket(ctx context.Context, path string, o ClientOptions) (*Client, error) {
+	if !filepath.IsAbs(path) || filepath.Base(path) == "/" {
+		return nil, fmt.Errorf("%w: the socket's path %q is not absolute", ErrMalformed, path)
+	}
+	return dial(ctx, &Client{dir: filepath.Dir(path), name: filepath.Base(path), o: o.withDefaults()})
+}
+
+func dial(ctx context.Context, c *Client) (*Client, error) {
 	var info Info
 	var err error
 	// An owner that leaves just now drops connections it has not accepted; the next attempt finds nobody, or its

@@ -3,9 +3,10 @@ package control
 // What the external tests need to see of the codec and the decisions.
 
 const (
-	MaxFrame   = maxFrame
-	MaxPayload = maxPayload
-	NewName    = newName
+	MaxFrame     = maxFrame
+	MaxStrangers = maxStrangers
+	MaxPayload   = maxPayload
+	NewName      = SocketName + newSuffix
 )
 
 var (
@@ -14,8 +15,10 @@ var (
 	Trusted        = trusted
 )
 
-// Allowed tells whether a peer with this uid may run verb.
-func Allowed(uid, euid uint32, verb string) bool { return accessOf(Peer{UID: uid}, euid).allows(verb) }
+// Allowed tells whether a peer with this uid and these groups, the primary one first, may run verb.
+func Allowed(uid, euid, group uint32, groups []uint32, verb string) bool {
+	return accessOf(Peer{UID: uid, GID: groups[0]}, euid, group, func() ([]uint32, error) { return groups[1:], nil }).allows(verb)
+}
 
 // ReparseFrame parses line and renders the result again.
 func ReparseFrame(line []byte) (kind string, payload []byte, exit int, again []byte, err error) {

@@ -8,13 +8,17 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/user"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 )
 
 const (
 	pathInfo    = "/v1/info"
 	pathVerb    = "/v1/verb"
+	pathMetrics = "/metrics"
 	typeJSON    = "application/json"
 	typeFrames  = "application/x-ndjson"
 	headerBound = 64 << 10 // of an answer, as a client sees it
@@ -38,20 +42,46 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathInfo, s.info)
 	mux.HandleFunc("POST "+pathVerb, s.verb)
+	if s.o.Metrics != nil {
+		mux.HandleFunc("GET "+pathMetrics, s.metrics)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Before anything of the request is looked at.
-		peer, known := peerOf(r.Context())
+		c, known := callerOf(r.Context())
 		if !known {
 			s.refuse(w, fmt.Errorf("%w: the kernel does not say who is asking", ErrRefused))
 			return
 		}
-		if accessOf(peer, uint32(os.Geteuid())) == accessNothing {
-			s.refuse(w, fmt.Errorf("%w: this keepsake runs as user %d and listens to that user and root only, not to user %d",
-				ErrRefused, os.Geteuid(), peer.UID))
+		if c.access == accessNothing {
+			s.refuse(w, fmt.Errorf("%w: this keepsake runs as user %d and listens to %s only, not to user %d",
+				ErrRefused, os.Geteuid(), s.audience(), c.UID))
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// audience says who is listened to.
+func (s *Server) audience() string {
+	if s.o.Group == 0 {
+		return "that user and root"
+	}
+	return "that user, root and members of " + groupName(s.o.Group)
+}
+
+// groupName is a group's name for people.
+func groupName(gid uint32) string {
+	g, err := user.LookupGroupId(strconv.FormatUint(uint64(gid), 10))
+	if err != nil {
+		return fmt.Sprintf("group %d", gid)
+	}
+	return "group " + g.Name
+}
+
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	// A scraper that does not read would keep others from being answered.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.HeaderTimeout))
+	s.o.Metrics.ServeHTTP(w, r)
 }
 
 // refuse answers with the frozen error form.
@@ -76,14 +106,17 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) verb(w http.ResponseWriter, r *http.Request) {
 	req, err := s.receive(w, r)
+	member := false
 	if err == nil {
-		err = s.begin()
+		c, _ := callerOf(r.Context()) // routes has made sure
+		member = c.access == accessGroup
+		err = s.begin(member)
 	}
 	if err != nil {
 		s.refuse(w, err)
 		return
 	}
-	defer s.end()
+	defer s.end(member)
 	w.Header().Set("Content-Type", typeFrames)
 	// Before the handler starts: a client without a header knows that nothing was run.
 	if err := http.NewResponseController(w).Flush(); err != nil {
@@ -122,10 +155,12 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (Request, error
 	if err != nil {
 		return Request{}, err
 	}
-	req.Peer, _ = peerOf(r.Context())
-	if !accessOf(req.Peer, uint32(os.Geteuid())).allows(req.Verb) {
-		return Request{}, fmt.Errorf("%w: user %d may not run %s", ErrRefused, req.Peer.UID, req.Verb)
+	c, _ := callerOf(r.Context()) // routes has made sure
+	if !c.access.allows(req.Verb) {
+		return Request{}, fmt.Errorf("%w: members of %s may run %s, not %s",
+			ErrRefused, groupName(s.o.Group), strings.Join(groupVerbs[:], ", "), req.Verb)
 	}
+	req.Peer = c.Peer
 	return req, nil
 }
 

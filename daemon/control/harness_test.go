@@ -22,6 +22,8 @@ import (
 const (
 	roleVar = "KEEPSAKE_TEST_CONTROL_ROLE"
 	dirVar  = "KEEPSAKE_TEST_CONTROL_DIR"
+	// pathVar is a public socket's path.
+	pathVar = "KEEPSAKE_TEST_CONTROL_PATH"
 )
 
 func TestMain(m *testing.M) {
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "owner": // says "listening", writes one line for every request, and stays
-		s, err := control.Listen(context.Background(), dir, control.ServerOptions{Handler: func(ctx context.Context, _ control.Request, out control.Stream) int {
+		s, err := control.Listen(context.Background(), dir, control.ServerOptions{Public: os.Getenv(pathVar), Handler: func(ctx context.Context, _ control.Request, out control.Stream) int {
 			fmt.Fprintln(out.Stdout, "started")
 			<-ctx.Done()
 			return 0
@@ -41,6 +43,8 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("listening")
 		os.Exit(exitOf(s.Serve(context.Background())))
+	case "member": // asks for everything at a public socket and prints what came of it, in JSON
+		os.Exit(exitOf(json.NewEncoder(os.Stdout).Encode(askForEverything(os.Getenv(pathVar)))))
 	case "client": // copies what it gets
 		c, err := control.Dial(context.Background(), dir, control.ClientOptions{})
 		if err != nil {

@@ -35,12 +35,12 @@ type link struct {
 
 // connect reaches the owner and makes sure that it may be trusted. From then on the end of ctx hangs up.
 func (c *Client) connect(ctx context.Context) (*link, error) {
-	d, err := openDirectory(c.dir)
+	d, err := reachDirectory(c.dir)
 	if err != nil {
 		return nil, unreachable(c.dir, err)
 	}
 	defer d.close()
-	conn, err := d.connect(ctx, SocketName)
+	conn, err := d.connect(ctx, c.name)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

@@ -21,6 +21,8 @@ const (
 	MaxRequest = 1 << 20
 	// MaxRunning is how many requests an owner serves at once.
 	MaxRunning = 64
+	// MaxMembers is how many of them may be for members of the group.
+	MaxMembers = 16
 
 	maxVerb    = 64
 	maxVersion = 64

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,13 +79,29 @@ func TestProtocolMismatchSaysWhatToDo(t *testing.T) {
 }
 
 func TestAccess(t *testing.T) {
+	const nobodys, studio = 0, 500
+	everything := []string{"status", "snapshots", "backup-now", "ack", "restore", "key remove", "backup", "pause", "dump", "ls", "forget", "status x", ""}
+	some := everything[:4]
 	for _, c := range []struct {
-		uid, euid uint32
-		want      bool
-	}{{0, 0, true}, {0, 1000, true}, {1000, 1000, true}, {1001, 1000, false}, {1000, 0, false}, {65534, 0, false}} {
-		for _, verb := range []string{"", "status", "key remove"} {
-			if got := control.Allowed(c.uid, c.euid, verb); got != c.want {
-				t.Errorf("user %d asks %q of an owner of %d: %v", c.uid, verb, c.euid, got)
+		name             string
+		uid, euid, group uint32
+		groups           []uint32
+		want             []string
+	}{
+		{"root", 0, 0, nobodys, []uint32{0}, everything},
+		{"root of another's", 0, 1000, studio, []uint32{0}, everything},
+		{"the owner", 1000, 1000, studio, []uint32{1000}, everything},
+		{"another user", 1001, 1000, nobodys, []uint32{1001, 1000, 0}, nil},
+		{"another user of root's", 1000, 0, nobodys, []uint32{1000, 0}, nil},
+		{"a user of group root", 1000, 0, nobodys, []uint32{0}, nil},
+		{"no member", 1001, 1000, studio, []uint32{1001, 501, 5000}, nil},
+		{"a member by primary group", 1001, 1000, studio, []uint32{studio}, some},
+		{"a member", 1001, 0, studio, []uint32{1001, 4, studio}, some},
+		{"nobody", 65534, 0, studio, []uint32{65534}, nil},
+	} {
+		for _, verb := range everything {
+			if got := control.Allowed(c.uid, c.euid, c.group, c.groups, verb); got != slices.Contains(c.want, verb) {
+				t.Errorf("%s asks for %q: %v", c.name, verb, got)
 			}
 		}
 	}

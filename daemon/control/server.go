@@ -9,10 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // ServerOptions configure an owner. Only Handler is required.
@@ -20,6 +19,16 @@ type ServerOptions struct {
 	Info    Info
 	Handler Handler
 	Log     *slog.Logger // nil discards
+	// Group is the group (gid) whose members may ask for a few verbs; 0 means none. The root group is nobody's.
+	Group uint32
+	// Public is the absolute path of a second socket, which Group can reach; the state directory is closed to it.
+	// Empty: none. Its directory is made if it is missing.
+	Public string
+	// Metrics answers GET /metrics, to everybody who may ask anything at all; nil serves none.
+	Metrics http.Handler
+	// MetricsAddress is a loopback address with port ("127.0.0.1:9273") where Metrics are served by TCP, to every
+	// user of this machine. Empty: none.
+	MetricsAddress string
 	// Grace is how long running requests may go on after Serve's context ended.
 	Grace time.Duration
 	// Farewell is how long cancelled requests may still write before their connections are closed.
@@ -56,23 +65,33 @@ func (o ServerOptions) Validate() error {
 	if o.Handler == nil {
 		return errors.New("control: no handler")
 	}
+	if o.Public != "" && (!filepath.IsAbs(o.Public) || filepath.Clean(o.Public) != o.Public || o.Public == "/") {
+		return fmt.Errorf("control: the public socket's path %q is not absolute and clean", o.Public)
+	}
+	if o.MetricsAddress != "" {
+		if o.Metrics == nil {
+			return errors.New("control: an address for metrics, and no metrics")
+		}
+		if err := CheckMetricsAddress(o.MetricsAddress); err != nil {
+			return err
+		}
+	}
 	if o.Grace < 0 || o.Farewell < 0 || o.HeaderTimeout < 0 {
 		return errors.New("control: negative duration")
 	}
 	return nil
 }
 
-// Server is a claimed socket. Its owner calls either Serve, once, or Close.
+// Server is a claimed state directory. Its owner calls either Serve, once, or Close.
 type Server struct {
-	o    ServerOptions
-	dir  *directory
-	ln   *net.UnixListener
-	own  unix.Stat_t // identity of the socket file
-	http *http.Server
-	stop context.CancelCauseFunc // ends every handler's context
+	o        ServerOptions
+	doors    []*door                 // the state directory's first
+	problems []error                 // of other doors
+	stop     context.CancelCauseFunc // ends every handler's context
 
 	mu       sync.Mutex
 	running  int           // guarded by mu
+	members  int           // of them, asked for by members of the group; guarded by mu
 	stopping bool          // guarded by mu
 	idle     chan struct{} // closed when stopping and nothing runs
 }
@@ -89,74 +108,88 @@ func Serve(ctx context.Context, dir string, info Info, h Handler) error {
 // Listen claims the socket of the state directory dir, which must exist. From its return on clients can connect; they
 // are answered once Serve runs. ctx bounds only the claim. Errors: an *OwnedError if another process serves dir,
 // ErrForeign if something else than a socket is in the way.
+//
+// A public socket or an address for metrics that cannot be had is no error: backups matter more than being asked
+// about. It is logged, and Problems tells it.
 func Listen(ctx context.Context, dir string, o ServerOptions) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	d, err := openDirectory(dir)
-	if err != nil {
-		return nil, err
-	}
-	ln, err := d.claim(ctx)
-	if err != nil {
-		d.close()
-		return nil, err
-	}
-	s := &Server{o: o.withDefaults(), dir: d, ln: ln, idle: make(chan struct{})}
-	if s.own, err = d.lstat(SocketName); err != nil {
-		ln.Close()
-		d.close()
-		return nil, &os.PathError{Op: "lstat", Path: filepath.Join(d.path, SocketName), Err: err}
-	}
+	s := &Server{o: o.withDefaults(), idle: make(chan struct{})}
 	// Not a child of ctx: requests outlive it by the grace.
 	base, stop := context.WithCancelCause(context.Background())
 	s.stop = stop
-	s.http = &http.Server{
-		Handler:           s.routes(),
-		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       withPeer,
-		ReadHeaderTimeout: s.o.HeaderTimeout,
-		MaxHeaderBytes:    8 << 10,
-		ErrorLog:          slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
+	first, err := s.private(ctx, dir)
+	if err != nil {
+		stop(err)
+		return nil, err
 	}
-	// One request per connection: so a half-closed connection always means its one request.
-	s.http.SetKeepAlivesEnabled(false)
+	s.admit(base, first)
+	for _, open := range []func(context.Context) (*door, error){s.public, s.loopback} {
+		d, err := open(ctx)
+		switch {
+		case err != nil:
+			s.o.Log.Error("one way to ask this keepsake is closed", "err", err)
+			s.problems = append(s.problems, err)
+		case d != nil:
+			s.admit(base, d)
+		}
+	}
 	return s, nil
 }
 
+// Problems are the reasons why the public socket or the address for metrics is not served.
+func (s *Server) Problems() []error { return slices.Clone(s.problems) }
+
 // Close gives a claim up that was never served.
 func (s *Server) Close() error {
-	s.dir.withdraw(s.own)
-	err := s.ln.Close()
+	var err error
+	for _, d := range s.doors {
+		err = errors.Join(err, d.shut())
+		d.release()
+	}
 	s.stop(ErrStopping)
-	s.dir.close()
 	return err
 }
 
 // Serve answers clients until ctx ends, and returns nil then, after every handler has returned (see the package's
-// third invariant). An error means that the socket failed.
+// third invariant). An error means that the state directory's socket failed.
 func (s *Server) Serve(ctx context.Context) error {
-	defer s.dir.close()
+	defer func() {
+		for _, d := range s.doors {
+			d.release()
+		}
+	}()
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(s.ln) }()
+	var serving sync.WaitGroup
+	for i, d := range s.doors {
+		serving.Go(func() {
+			err := d.http.Serve(d.ln)
+			switch {
+			case i == 0:
+				failed <- err
+			case !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed):
+				s.o.Log.Error("one way to ask this keepsake has failed", "door", d.name, "err", err)
+			}
+		})
+	}
 	var err error
 	select {
 	case <-ctx.Done():
-		s.shut()
-		<-failed
 	case err = <-failed:
 		err = fmt.Errorf("control socket: %w", err)
-		s.shut()
 	}
+	s.shut()
+	serving.Wait()
 	s.drain()
 	return err
 }
 
-// shut ends the taking of requests. The file goes first, while the socket still answers: so nobody can take it for a
-// stale one and put another in its place that would then be removed.
+// shut ends the taking of requests.
 func (s *Server) shut() {
-	s.dir.withdraw(s.own)
-	s.ln.Close()
+	for _, d := range s.doors {
+		_ = d.shut() // it is closed either way
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
@@ -174,10 +207,13 @@ func (s *Server) drain() {
 	// What has ended may still have its last bytes in net/http's hands.
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.Farewell)
 	defer cancel()
-	if s.settled(0) {
-		_ = s.http.Shutdown(ctx)
+	settled := s.settled(0)
+	for _, d := range s.doors {
+		if settled {
+			_ = d.http.Shutdown(ctx)
+		}
+		_ = d.http.Close()
 	}
-	_ = s.http.Close()
 	s.stop(ErrStopping)
 	<-s.idle
 }
@@ -199,24 +235,31 @@ func (s *Server) settled(d time.Duration) bool {
 	}
 }
 
-// begin admits one more request; every nil is matched by one end.
-func (s *Server) begin() error {
+// begin admits one more request, of a member of the group or not; every nil is matched by one end. Members leave
+// most places free, so that they cannot lock the owner out.
+func (s *Server) begin(member bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
 		return ErrStopping
 	}
-	if s.running >= MaxRunning {
+	if s.running >= MaxRunning || member && s.members >= MaxMembers {
 		return ErrBusy
 	}
 	s.running++
+	if member {
+		s.members++
+	}
 	return nil
 }
 
-func (s *Server) end() {
+func (s *Server) end(member bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running--
+	if member {
+		s.members--
+	}
 	if s.stopping && s.running == 0 {
 		close(s.idle)
 	}

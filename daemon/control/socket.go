@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// newName is where a socket is bound before it is renamed into place.
-	newName = SocketName + ".new"
+	// newSuffix marks the name that a socket is bound under before it is renamed into place.
+	newSuffix     = ".new"
+	privateSocket = 0o600 // the mode of a state directory's socket
+	publicSocket  = 0o660 // and of the one that a group reaches
 	// maxAddress is the longest path that a socket address holds.
 	maxAddress = len(unix.RawSockaddrUnix{}.Path) - 1
 	// claimTimeout bounds the wait for another process that is claiming the same directory, which takes it
@@ -31,13 +33,19 @@ type directory struct {
 	uid  uint32
 }
 
-func openDirectory(path string) (*directory, error) {
+// openDirectory opens a directory that a socket is to be claimed in.
+func openDirectory(path string) (*directory, error) { return open(path, unix.O_RDONLY) }
+
+// reachDirectory opens one that a socket is to be reached in, for which the right to pass through it is enough.
+func reachDirectory(path string) (*directory, error) { return open(path, unix.O_PATH) }
+
+func open(path string, how int) (*directory, error) {
 	// Absolute, because an address that begins with @ means something else.
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(abs, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	f, err := os.OpenFile(abs, how|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -80,45 +88,70 @@ func (d *directory) connect(ctx context.Context, name string) (*net.UnixConn, er
 	return c.(*net.UnixConn), nil
 }
 
-// claim makes the directory's socket appear, listening. The second claimant gets an *OwnedError.
-func (d *directory) claim(ctx context.Context) (*net.UnixListener, error) {
+// file is a socket in a directory, as it shall be seen by others.
+type file struct {
+	name string
+	mode uint32
+	gid  int // of the file; -1 leaves it to the kernel
+}
+
+// claim makes the socket f appear in the directory, listening. The second claimant gets an *OwnedError.
+func (d *directory) claim(ctx context.Context, f file) (*net.UnixListener, error) {
 	if err := d.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer unix.Flock(int(d.file.Fd()), unix.LOCK_UN)
-	if err := d.clear(ctx, SocketName); err != nil {
+	if err := d.clear(ctx, f.name); err != nil {
 		return nil, err
 	}
 	// Left by a process that was killed between binding and renaming, since the lock is ours.
-	if err := d.clear(ctx, newName); err != nil {
+	if err := d.clear(ctx, f.name+newSuffix); err != nil {
 		return nil, err
 	}
-	l, err := d.listen(ctx)
+	l, err := d.listen(ctx, f.name+newSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("%s: no socket can be made here: %w", d.path, err)
 	}
-	fd := int(d.file.Fd())
-	err = unix.Renameat2(fd, newName, fd, SocketName, unix.RENAME_NOREPLACE)
-	if err == unix.EINVAL || err == unix.ENOSYS {
-		// A file system that cannot promise it; under the lock nothing of ours can have come between.
-		err = unix.Renameat(fd, newName, fd, SocketName)
-	}
-	if err != nil {
+	if err := d.place(f); err != nil {
 		l.Close()
-		unix.Unlinkat(fd, newName, 0)
-		return nil, &os.LinkError{Op: "rename", Old: newName, New: filepath.Join(d.path, SocketName), Err: err}
+		unix.Unlinkat(int(d.file.Fd()), f.name+newSuffix, 0)
+		return nil, err
 	}
 	return l, nil
 }
 
-func (d *directory) listen(ctx context.Context) (*net.UnixListener, error) {
+// place gives the bound socket its group and mode and then its name, so that nobody ever finds it with others.
+func (d *directory) place(f file) error {
+	fd, bound := int(d.file.Fd()), f.name+newSuffix
+	if f.gid >= 0 {
+		if err := unix.Fchownat(fd, bound, -1, f.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return fmt.Errorf("giving %s to group %d: %w: run keepsake as root or as a member of the group", filepath.Join(d.path, f.name), f.gid, err)
+		}
+	}
+	if f.mode != privateSocket {
+		if err := unix.Fchmodat(fd, bound, f.mode, 0); err != nil {
+			return &os.PathError{Op: "chmod", Path: filepath.Join(d.path, bound), Err: err}
+		}
+	}
+	err := unix.Renameat2(fd, bound, fd, f.name, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS {
+		// A file system that cannot promise it; under the lock nothing of ours can have come between.
+		err = unix.Renameat(fd, bound, fd, f.name)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: bound, New: filepath.Join(d.path, f.name), Err: err}
+	}
+	return nil
+}
+
+func (d *directory) listen(ctx context.Context, name string) (*net.UnixListener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		// The mode of an unbound socket is the one its file is made with: it is never wider, not for a moment.
-		cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) })
+		cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), privateSocket) })
 		return errors.Join(cerr, err)
 	}}
-	l, err := lc.Listen(ctx, "unix", d.address(newName))
+	l, err := lc.Listen(ctx, "unix", d.address(name))
 	if err != nil {
 		return nil, err
 	}
@@ -185,10 +218,10 @@ func (d *directory) clear(ctx context.Context, name string) error {
 	return nil
 }
 
-// withdraw removes the socket, if it is still the one with this identity.
-func (d *directory) withdraw(own unix.Stat_t) {
-	st, err := d.lstat(SocketName)
+// withdraw removes the socket called name, if it is still the one with this identity.
+func (d *directory) withdraw(name string, own unix.Stat_t) {
+	st, err := d.lstat(name)
 	if err == nil && st.Dev == own.Dev && st.Ino == own.Ino && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
-		unix.Unlinkat(int(d.file.Fd()), SocketName, 0)
+		unix.Unlinkat(int(d.file.Fd()), name, 0)
 	}
 }
