@@ -103,6 +103,23 @@ func home() string {
 	return u.HomeDir
 }
 
+// Validate reports whether the options make sense, whether or not there is such a program at the moment.
+func (o Options) Validate() error {
+	o, err := o.withDefaults()
+	if err != nil {
+		return err
+	}
+	if program := o.Args[0]; strings.ContainsRune(program, '/') && !filepath.IsAbs(program) {
+		return notAbsolute(program)
+	}
+	_, err = o.environment()
+	return err
+}
+
+func notAbsolute(program string) error {
+	return fmt.Errorf("%s %w: give its absolute path", program, ErrProgram)
+}
+
 // Find returns the path of a program as Run would run it with the same options.
 func (o Options) Find() (string, error) {
 	o, err := o.withDefaults()
@@ -124,7 +141,7 @@ func find(program string, env []string) (string, error) {
 		return program, nil
 	}
 	if strings.ContainsRune(program, '/') {
-		return "", fmt.Errorf("%s %w: give its absolute path", program, ErrProgram)
+		return "", notAbsolute(program)
 	}
 	path := defaultPath
 	for _, v := range env {

@@ -91,6 +91,10 @@ func TestPrograms(t *testing.T) {
 		if !errors.Is(err, command.ErrProgram) || r.Exit != -1 {
 			t.Errorf("%q: %+v, %v", bad, r, err)
 		}
+		form := len(bad) > 0 && bad[0] != "" && (filepath.IsAbs(bad[0]) || !strings.Contains(bad[0], "/"))
+		if err := (command.Options{Args: bad}).Validate(); (err == nil) != form {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 	// What the daemon's own PATH says is of no importance.
 	t.Setenv("PATH", dir)
