@@ -223,9 +223,13 @@ func TestClockSetBack(t *testing.T) {
 
 func TestManySources(t *testing.T) {
 	d := newDesk(t)
-	for i := range 1500 {
+	for i := range 1000 {
 		d.report(fmt.Sprint("s", i))
 	}
+	for i := range 500 { // more than there is room for
+		d.Update(fmt.Sprint("t", i), alert.Report{Standing: []alert.Condition{{State: alert.Failed}}})
+	}
+	d.want("")
 	if b, err := os.ReadFile(d.notes.path); err == nil && len(b) > 1<<20 {
 		t.Errorf("memory of %d bytes", len(b))
 	}
