@@ -33,6 +33,9 @@ type Options struct {
 	// Why says, in words, why the run looks at more than events named; the
 	// snapshot keeps it.
 	Why []string
+	// Links is the table of multiply linked files, which the run asks and keeps;
+	// nil if names of one file are not to be followed.
+	Links *Links
 	// Own are absolute paths that are left out because they are keepsake's:
 	// repository, state, mount.
 	Own []string
@@ -188,10 +191,6 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if err != nil {
 		return nil, false, err
 	}
-	p, err := newPass(o, prev)
-	if err != nil {
-		return nil, false, err
-	}
 	var prevRoot *tree.Node
 	if ok {
 		prevRoot = &prev.Root
@@ -201,7 +200,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	}
 	o.Dirty.retry(prev.Missed)
 	o.Dirty.look(o.Suspect)
-	root, err := p.run(ctx, prevRoot)
+	p, root, err := walk(ctx, o, prev, prevRoot)
 	if err != nil {
 		return nil, false, err
 	}
@@ -213,7 +212,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	r = &Result{Missed: missed, Missing: missing}
 	// A snapshot in progress is not what the finished one says, whatever it holds.
 	r.Changed = !ok || prev.Basis == tree.InProgress || !sameTree(&prev.Root, root) || !sameMissed(&prev, missed, missing)
-	r.Dropped = p.dropped.since(prev.Dropped, o.Dirty != nil)
+	r.Dropped = p.dropped.since(p.droppedBefore, o.Dirty != nil)
 	r.Changed = r.Changed || newRule(prev.Dropped, r.Dropped)
 	if o.DryRun {
 		return r, false, nil
@@ -222,6 +221,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	r.Findings = guard.Judge(o.Guard, o.Window, r.Observation)
 	if o.OnlyIfChanged && !r.Changed && !again {
 		r.Base = prev.ID
+		p.linked.published() // the previous one holds it all
 		return r, false, nil
 	}
 	m := p.manifest(root)
@@ -246,6 +246,9 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	m.Stats.AddedBytes = uint64(o.Writer.Written().StoredBytes)
 	r.Snapshot, err = o.Writer.Publish(ctx, m)
 	r.Base, r.Observation.Number = r.Snapshot.ID, r.Snapshot.Number
+	if err == nil {
+		p.linked.published()
+	}
 	if err == nil || errors.Is(err, store.ErrUnconfirmed) {
 		o.seen = r.Observation // the next pass is compared with this one
 	}
@@ -255,15 +258,15 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 // less is a-b, or 0 if that would be negative.
 func less(a, b uint64) uint64 { return a - min(a, b) }
 
-// newPass makes a pass beside a previous snapshot, which may be zero.
-func newPass(o *Options, prev store.Snapshot) (*pass, error) {
+// newPass makes a pass that goes on with the numbers of some file systems.
+func newPass(o *Options, filesystems []tree.Filesystem) (*pass, error) {
 	doubt, err := o.Repository.Doubt()
 	if err != nil {
 		return nil, err
 	}
 	p := &pass{
 		options: o, repository: o.Repository, writer: o.Writer, log: o.Log, now: o.Now, progress: o.Progress,
-		filesystems: newFilesystems(prev.Filesystems),
+		filesystems: newFilesystems(filesystems),
 		owners:      newOwners(),
 		missed:      &missed{},
 		dropped:     &dropped{},

@@ -22,15 +22,19 @@ type Dirty struct {
 // subtrees in doubt as a whole; paths are relative to the source, "" its root.
 func NewDirty(dirs, subtrees []string) *Dirty {
 	d := &Dirty{dirs: map[string]bool{}, subtrees: map[string]bool{}, above: map[string]bool{}}
-	for _, rel := range dirs {
-		d.dirs[rel] = true
-		d.climb(rel)
-	}
+	d.add(dirs)
 	for _, rel := range subtrees {
 		d.subtrees[rel] = true
 		d.climb(rel)
 	}
 	return d
+}
+
+func (d *Dirty) add(dirs []string) {
+	for _, rel := range dirs {
+		d.dirs[rel] = true
+		d.climb(rel)
+	}
 }
 
 func (d *Dirty) climb(rel string) {

@@ -29,6 +29,9 @@
 //   - Events limit a run only if they count from the newest snapshot and what
 //     that one holds can be read. A directory that was replaced is walked in
 //     full, whatever the events say.
+//   - A multiply linked file that changed is looked at under each of its names:
+//     events tell of one. A run by events goes on beside its own tree until all
+//     names that the source has are found, if need be by a scan.
 //   - What the format has no room for is missed; it ends no run.
 //   - A file counts as unchanged only if type, size, mtime, ctime and (where
 //     stable) inode are the same, it was not captured within two seconds of its

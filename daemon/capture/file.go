@@ -42,7 +42,9 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 	if err != nil {
 		return p.lost(rel, previous, err)
 	}
-	if p.unchanged(s, fs, previous) && p.contentKnown(ctx, previous) {
+	same := p.unchanged(s, fs, previous)
+	p.linked.see(rel, s, same)
+	if same && p.contentKnown(ctx, previous) {
 		p.progress.taken(previous)
 		return ready(previous)
 	}

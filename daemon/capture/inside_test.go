@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"keepsake/store"
 	"keepsake/store/storetest"
 	"keepsake/store/tree"
 )
@@ -32,7 +31,7 @@ func passOver(t *testing.T, dir string) *pass {
 			t.Error(err)
 		}
 	})
-	p, err := newPass(&Options{Repository: r, Writer: w, Path: []byte(dir), Progress: &Progress{}}, store.Snapshot{})
+	p, err := newPass(&Options{Repository: r, Writer: w, Path: []byte(dir), Progress: &Progress{}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ type pass struct {
 	owners      *owners
 	missed      *missed
 	dropped     *dropped
+	linked      *linkRun
 	pageCuts    crypto.PRF
 	listCuts    crypto.PRF
 	groups      crypto.PRF
@@ -37,8 +38,10 @@ type pass struct {
 	own         map[string]bool // relative paths of keepsake's own directories
 	twins       *twins
 	seen        *seen
-	left        atomic.Int64 // files left for the next pass
-	reading     atomic.Int64 // when the first file was read, Unix ns; 0 before
+	// droppedBefore is what the tree that the pass walks beside left out.
+	droppedBefore []tree.Dropped
+	left          atomic.Int64 // files left for the next pass
+	reading       atomic.Int64 // when the first file was read, Unix ns; 0 before
 
 	jobs    chan *fileJob
 	pieces  chan *piece

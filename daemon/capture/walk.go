@@ -91,6 +91,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	} else {
 		err = p.entries(ctx, dir, fd, rel, names, previous, build)
 	}
+	p.linked.listed(rel, !through && err == nil)
 	if err == nil {
 		err = build.finish(node)
 	}
@@ -254,7 +255,9 @@ func (p *pass) special(ctx context.Context, dir int, rel, name string, s stat, p
 	if err != nil {
 		return p.lost(rel, previous, err)
 	}
-	if p.unchanged(s, fs, previous) && p.attrsKnown(previous) {
+	same := p.unchanged(s, fs, previous)
+	p.linked.see(rel, s, same)
+	if same && p.attrsKnown(previous) {
 		p.progress.taken(previous)
 		return ready(previous)
 	}
