@@ -22,6 +22,7 @@ type directoryBuilder struct {
 	pages   *tree.PageBuilder
 	entries uint64
 	below   tree.Totals
+	changes changes
 }
 
 func (p *pass) newDirectoryBuilder(ctx context.Context, rel string) *directoryBuilder {
@@ -45,6 +46,7 @@ func (p *pass) cutList(level int, chunk crypto.ChunkID) bool {
 // add waits for an entry and appends it, or what stands in for it.
 func (b *directoryBuilder) add(e *pending, previous *tree.Node) error {
 	e.wait()
+	b.changes.entry(e, previous)
 	if e.err != nil || e.node == nil {
 		return e.err
 	}
@@ -96,6 +98,7 @@ func (p *pass) storable(rel string, n, previous *tree.Node) *tree.Node {
 // finish completes the directory's node.
 func (b *directoryBuilder) finish(n *tree.Node) (err error) {
 	n.Entries, n.Below = b.entries, b.below
+	b.p.seen.add(b.changes.sum)
 	n.Pages, err = b.pages.Finish()
 	return err
 }

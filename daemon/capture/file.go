@@ -32,6 +32,7 @@ type fileJob struct {
 	name     string
 	listed   stat
 	flux     bool // known to be still changing, whatever the read shows
+	exact    bool // its file system maintains change times
 	previous *tree.Node
 	out      *pending
 }
@@ -44,7 +45,11 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 	}
 	same := p.unchanged(s, fs, previous)
 	p.linked.see(rel, s, same)
-	if same && p.contentKnown(ctx, previous) {
+	if p.suspected(rel, s, fs, previous) && p.contentKnown(ctx, previous) {
+		p.progress.taken(previous)
+		return ready(p.keepRotten(rel, previous))
+	}
+	if same && !p.doubted(rel) && p.contentKnown(ctx, previous) {
 		p.progress.taken(previous)
 		return ready(previous)
 	}
@@ -72,7 +77,7 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 			return kept(previous)
 		}}
 	}
-	job := &fileJob{ctx: ctx, dir: dir, rel: rel, name: name, listed: s, flux: flux, previous: previous, out: &pending{done: make(chan struct{})}}
+	job := &fileJob{ctx: ctx, dir: dir, rel: rel, name: name, listed: s, flux: flux, exact: fs.exact, previous: previous, out: &pending{done: make(chan struct{})}}
 	select {
 	case p.jobs <- job:
 	case <-ctx.Done():
@@ -95,7 +100,7 @@ func (j *fileJob) do(p *pass, r *fileReader) {
 		j.out.node, j.out.gone = e.node, e.gone
 		return
 	}
-	j.out.node = n
+	j.out.node = p.judged(j, n, &r.look)
 }
 
 // readFile reads until what was read was at rest, or gives up.

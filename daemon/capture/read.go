@@ -28,6 +28,7 @@ type fileReader struct {
 	splitter *chunking.Splitter
 	sum      hash.Hash
 	small    []byte // for files of one chunk
+	look     look   // at what is read
 }
 
 func (p *pass) newFileReader() (*fileReader, error) {
@@ -52,6 +53,7 @@ type sink interface {
 // read reads the content of an open file into its node: size as read, extents,
 // SHA-256 with holes as zeros.
 func (r *fileReader) read(ctx context.Context, f *os.File, s stat, n *tree.Node) error {
+	r.look.begin(string(n.Name))
 	if s.size <= uint64(len(r.small)) {
 		return r.readSmall(ctx, f, s, n)
 	}
@@ -75,6 +77,7 @@ func (r *fileReader) readSmall(ctx context.Context, f *os.File, s stat, n *tree.
 	}
 	data := r.small[:got]
 	r.p.progress.read(got)
+	r.look.see(data, 0)
 	sum := sha256.Sum256(data)
 	n.Size, n.SHA256 = uint64(got), &sum
 	if got == 0 {
@@ -159,6 +162,7 @@ func (r *fileReader) chunks(ctx context.Context, from io.Reader, off int64, fine
 			}
 			return total, err
 		}
+		r.look.see(chunk, off+total)
 		total += int64(len(chunk))
 		r.p.progress.read(len(chunk))
 		if err := to.add(ctx, chunk); err != nil {

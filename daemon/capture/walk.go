@@ -43,7 +43,7 @@ func (e *pending) wait() {
 			n.Name = []byte(e.name)
 			e.node = &n
 		}
-		if e.err == nil && (e.node == nil || e.node.Flags&(tree.KeptPrevious|tree.Torn) != 0) {
+		if e.err == nil && (e.node == nil || e.node.Flags&(tree.KeptPrevious|tree.Torn|tree.SuspectRot) != 0) {
 			if instead := e.missed(); e.node == nil {
 				e.node = instead
 			}
@@ -73,11 +73,14 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	}
 	through := p.passes(rel, s, fs, previous)
 	var names []string
-	if !through { // else nothing came or went in it
+	var thinned bool // names are left out on purpose
+	if !through {    // else nothing came or went in it
 		if names, err = list(dir); err != nil {
 			return p.lostDirectory(ctx, rel, s, previous, err)
 		}
+		all := len(names)
 		names = p.withoutCache(fd, rel, names)
+		thinned = len(names) < all
 	}
 	node, err := p.describe(ctx, fd, "", s, fs, previous)
 	if err != nil {
@@ -86,6 +89,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 	p.progress.directory()
 
 	build := p.newDirectoryBuilder(ctx, rel)
+	build.changes.listed(names, thinned)
 	if through {
 		err = p.passThrough(ctx, dir, fd, rel, previous, build)
 	} else {
@@ -142,6 +146,7 @@ func list(dir *os.File) ([]string, error) {
 func (p *pass) entries(ctx context.Context, dir *os.File, fd int, rel string, names []string, previous *tree.Node, build *directoryBuilder) error {
 	again := relisting{p: p, dir: dir, rel: rel}
 	before := p.newBeside(ctx, previous)
+	before.missing = build.changes.missing
 	defer before.stop()
 	var queue []awaited
 	// The descriptor is in use until the last file of the directory is read.
@@ -175,6 +180,9 @@ func (p *pass) entries(ctx context.Context, dir *os.File, fd int, rel string, na
 		if err := take(); err != nil {
 			return err
 		}
+	}
+	if err := before.rest(); err != nil {
+		p.previousUnreadable(err)
 	}
 	return nil
 }
@@ -298,10 +306,11 @@ func join(parent, name string) string {
 // beside reads the previous snapshot's directory in step with a sorted list of
 // names.
 type beside struct {
-	next func() (*tree.Node, error, bool)
-	stop func()
-	head *tree.Node
-	done bool
+	next    func() (*tree.Node, error, bool)
+	stop    func()
+	missing func(*tree.Node) // told of entries that are not among the names
+	head    *tree.Node
+	done    bool
 }
 
 func (p *pass) newBeside(ctx context.Context, dir *tree.Node) *beside {
@@ -309,31 +318,46 @@ func (p *pass) newBeside(ctx context.Context, dir *tree.Node) *beside {
 		return &beside{done: true, stop: func() {}}
 	}
 	next, stop := iter.Pull2(p.repository.Entries(ctx, dir))
-	return &beside{next: next, stop: stop}
+	return &beside{next: next, stop: stop, missing: func(*tree.Node) {}}
 }
 
 // entry returns the previous node of a name, or nil. Names must ascend. After
 // an error every later name is unknown.
 func (b *beside) entry(name string) (*tree.Node, error) {
-	for !b.done {
-		if b.head == nil {
-			n, err, ok := b.next()
-			if !ok || err != nil {
-				b.done = true
-				return nil, err
-			}
-			b.head = n
+	for {
+		if err := b.peek(); err != nil || b.head == nil || string(b.head.Name) > name {
+			return nil, err
 		}
-		switch {
-		case string(b.head.Name) < name:
-			b.head = nil
-		case string(b.head.Name) == name:
-			n := b.head
-			b.head = nil
+		n := b.head
+		b.head = nil
+		if string(n.Name) == name {
 			return n, nil
-		default:
-			return nil, nil
 		}
+		b.missing(n)
 	}
-	return nil, nil
+}
+
+// rest ends the names: whatever follows is not among them.
+func (b *beside) rest() error {
+	for {
+		if err := b.peek(); err != nil || b.head == nil {
+			return err
+		}
+		b.missing(b.head)
+		b.head = nil
+	}
+}
+
+// peek makes head the next entry, or nil at the end.
+func (b *beside) peek() error {
+	if b.head != nil || b.done {
+		return nil
+	}
+	n, err, ok := b.next()
+	if !ok || err != nil {
+		b.done = true
+		return err
+	}
+	b.head = n
+	return nil
 }

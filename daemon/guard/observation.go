@@ -49,26 +49,32 @@ type Observation struct {
 	Elsewhere bool `cbor:"17,keyasint,omitempty"`
 }
 
-// Merge adds what a later pass of the same run, or the next run, counted.
+// Add adds what was counted elsewhere in the same run.
+func (o *Observation) Add(other Observation) {
+	o.LeftOut.Files += other.LeftOut.Files
+	o.LeftOut.Bytes += other.LeftOut.Bytes
+	o.New += other.New
+	o.Modified += other.Modified
+	o.Deleted += other.Deleted
+	o.DeletedWhole += other.DeletedWhole
+	o.DeletedIn += other.DeletedIn
+	o.Renamed += other.Renamed
+	o.Wrapped += other.Wrapped
+	o.Checked += other.Checked
+	o.Misfit += other.Misfit
+	o.Random += other.Random
+	o.NewMisfit += other.NewMisfit
+	o.Elsewhere = o.Elsewhere || other.Elsewhere
+}
+
+// Merge returns what two observations are together, the later one being of a
+// later pass of the same run, or of the next run.
 func (o Observation) Merge(later Observation) Observation {
 	if o.Time.IsZero() {
 		return later
 	}
 	o.Number, o.After = max(o.Number, later.Number), later.After
-	o.LeftOut.Files += later.LeftOut.Files
-	o.LeftOut.Bytes += later.LeftOut.Bytes
-	o.New += later.New
-	o.Modified += later.Modified
-	o.Deleted += later.Deleted
-	o.DeletedWhole += later.DeletedWhole
-	o.DeletedIn += later.DeletedIn
-	o.Renamed += later.Renamed
-	o.Wrapped += later.Wrapped
-	o.Checked += later.Checked
-	o.Misfit += later.Misfit
-	o.Random += later.Random
-	o.NewMisfit += later.NewMisfit
-	o.Elsewhere = o.Elsewhere || later.Elsewhere
+	o.Add(later)
 	return o
 }
 
