@@ -155,15 +155,33 @@ func (j *judgement) massChange() {
 const leastDirectories = 10
 
 // scattered returns how many files were deleted without their directory, and in
-// how many directories; no files if those are few. What is new may be what was
-// deleted, under another name or in another place.
+// how many directories; no files if those are few. What is new about the same
+// time may be what was deleted, under another name or in another place.
 func (j *judgement) scattered() (files, directories uint64) {
-	directories = j.sum(func(o *Observation) uint64 { return o.DeletedIn })
+	var before struct {
+		at       time.Time
+		new, del uint64 // not made up for
+	}
+	for _, o := range j.all {
+		directories += o.DeletedIn
+		fresh, deleted := o.New, less(o.Deleted, o.DeletedWhole)
+		if o.Base == [32]byte{} {
+			fresh = 0 // everything is new in a first snapshot
+		}
+		if o.Time.Sub(before.at) > 2*slot {
+			before.new, before.del = 0, 0
+		}
+		fresh, deleted = less(fresh, deleted), less(deleted, fresh)
+		earlier := min(before.del, fresh) // a move of which the deletion was seen first
+		files, fresh = files-earlier, fresh-earlier
+		deleted = less(deleted, before.new)
+		files += deleted
+		before.at, before.new, before.del = o.Time, fresh, deleted
+	}
 	if directories < leastDirectories {
 		return 0, directories
 	}
-	singly := j.sum(func(o *Observation) uint64 { return less(o.Deleted, o.DeletedWhole) })
-	return less(singly, j.sum(func(o *Observation) uint64 { return o.New })), directories
+	return files, directories
 }
 
 // less is a-b, or 0 if that would be negative.
