@@ -15,7 +15,8 @@ import (
 	"keepsake/store/tree"
 )
 
-// Options says what to capture. Repository, Writer, Source and Path are required.
+// Options says what to capture. Repository, Writer, Source and, but for Outputs,
+// Path are required.
 type Options struct {
 	Repository *store.Repository
 	Writer     *store.Writer
@@ -80,8 +81,13 @@ type Options struct {
 	// Dirty says.
 	Suspect map[string]bool
 
-	base Counts            // of Progress when the run began
-	seen guard.Observation // by the passes of this run that were published
+	// Unprepared says that a command failed that should have prepared the source:
+	// the run is made, and says that it may hold what was never consistent.
+	Unprepared error
+
+	outputs []Output          // of commands, instead of Path
+	base    Counts            // of Progress when the run began
+	seen    guard.Observation // by the passes of this run that were published
 }
 
 const defaultPassTime = 10 * time.Minute
@@ -90,7 +96,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Repository == nil || o.Writer == nil && !o.DryRun {
 		return o, errors.New("capture needs a repository and a writer")
 	}
-	if !filepath.IsAbs(string(o.Path)) {
+	if o.outputs == nil && !filepath.IsAbs(string(o.Path)) {
 		return o, fmt.Errorf("source path %q is not absolute", o.Path)
 	}
 	if o.PassTime == 0 {
@@ -207,6 +213,9 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if left := p.left.Load(); left > 0 {
 		again = true
 		p.missed.add("", tree.ReasonPending, fmt.Sprintf("%d files", left))
+	}
+	if o.Unprepared != nil {
+		p.miss("", tree.ReasonCommand, o.Unprepared)
 	}
 	missed, missing := p.missed.sorted()
 	r = &Result{Missed: missed, Missing: missing}

@@ -39,6 +39,10 @@
 //   - Memory is bounded by the names of the directories being walked at the
 //     same time and by a fixed number of buffers, not by the number of files.
 //
+// What commands print is captured the same way, by [Outputs]: a file is good only
+// if its command did not fail and printed enough, else it keeps its previous
+// version and is missed.
+//
 // Special files are recorded, never opened. Access times are neither kept nor,
 // where the system allows, touched.
 package capture

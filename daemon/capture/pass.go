@@ -81,6 +81,9 @@ func (p *pass) giveBuffer(b []byte) { p.buffers <- b[:0] }
 // run walks the tree from its root and returns the root's node. It joins the
 // goroutines that it starts.
 func (p *pass) run(ctx context.Context, previous *tree.Node) (*tree.Node, error) {
+	if p.options.outputs != nil {
+		return p.runOutputs(ctx, previous)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	fd, err := retryOpen(string(p.options.Path))
