@@ -93,6 +93,8 @@ var house = []room{
 		modules: []string{toml, flock, xSync, xSystem},
 	},
 
+	// Above the command line, which writes the units that it holds; its tests look at what the daemon promises.
+	{path: "packaging/systemd", pure: true},
 	{
 		path:  "cmd/keepsake",
 		rooms: []string{everything},
