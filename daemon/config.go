@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"keepsake/daemon/control"
 )
 
 // ConfigName is what a configuration file is called.
@@ -19,6 +21,8 @@ type Config struct {
 	Repository string   `toml:"repository,omitempty" comment:"Where the encrypted repository lies."`
 	Mount      string   `toml:"mount,omitempty" comment:"Where snapshots are shown as folders."`
 	KeyFile    string   `toml:"key-file,omitempty" comment:"What opens the repository besides the recovery code. Keep a copy elsewhere."`
+	Group      string   `toml:"group,omitempty" comment:"Whose members may run status, snapshots, backup-now and ack."`
+	Metrics    string   `toml:"metrics,omitempty" comment:"Loopback address where Prometheus may read, such as 127.0.0.1:9273."`
 	Sources    []Source `toml:"source,omitempty"`
 }
 
@@ -63,7 +67,7 @@ func ParseConfig(b []byte) (Config, error) {
 		var all []error
 		for _, e := range unknown.Errors {
 			line, _ := e.Position()
-			all = append(all, fmt.Errorf("line %d: unknown key %q (known: repository, mount, key-file, [[source]] with label and path)", line, strings.Join(e.Key(), ".")))
+			all = append(all, fmt.Errorf("line %d: unknown key %q (known: repository, mount, key-file, group, metrics, [[source]] with label and path)", line, strings.Join(e.Key(), ".")))
 		}
 		return c, errors.Join(all...)
 	}
@@ -82,6 +86,11 @@ func (c *Config) validate() error {
 	for key, path := range map[string]string{"repository": c.Repository, "mount": c.Mount, "key-file": c.KeyFile} {
 		if path != "" && !filepath.IsAbs(path) {
 			all = append(all, fmt.Errorf("%s = %q is not an absolute path", key, path))
+		}
+	}
+	if c.Metrics != "" {
+		if err := control.CheckMetricsAddress(c.Metrics); err != nil {
+			all = append(all, err)
 		}
 	}
 	labels := map[string]bool{}

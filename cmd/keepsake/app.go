@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -86,11 +87,14 @@ Every verb works while up is running. keepsake help VERB says more.`,
 	return root
 }
 
+// systemConfig is the configuration of the service.
+const systemConfig = "/etc/keepsake/" + daemon.ConfigName
+
 // readConfig reads the nearest configuration file, if there is one.
 func (a *app) readConfig() error {
 	places := []string{
 		filepath.Join(a.env.configDir(), daemon.ConfigName),
-		filepath.Join("/etc/keepsake", daemon.ConfigName),
+		systemConfig,
 	}
 	if a.flags.config != "" {
 		places = []string{a.env.abs(a.flags.config)}
@@ -99,6 +103,9 @@ func (a *app) readConfig() error {
 		c, err := daemon.ReadConfig(path)
 		if errors.Is(err, fs.ErrNotExist) && a.flags.config == "" {
 			continue
+		}
+		if errors.Is(err, fs.ErrPermission) && path == systemConfig && a.flags.config == "" {
+			continue // it is the service's, which says what this user may do
 		}
 		if err != nil {
 			return &usageError{err}
@@ -135,14 +142,35 @@ func (a *app) act(ctx context.Context, verb string, args any) error {
 	if err != nil {
 		return err
 	}
-	req := control.Request{Verb: verb, Args: raw, Options: a.options()}
+	// The server puts whom the kernel names in place of what is said here.
+	me := control.Peer{PID: os.Getpid(), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+	req := control.Request{Verb: verb, Args: raw, Options: a.options(), Peer: me}
+	if _, said := a.env.socket(); said {
+		return a.public(ctx, req, nil)
+	}
+	err = a.here(ctx, req)
+	// A user who named no repository and has none may mean the service's. Root reads where the service's is.
+	none := !a.namedRepository() && os.Geteuid() != 0 && exitCode(ctx, err) == exitNoRepository
+	if control.ForGroup(verb) && (none || errors.As(err, new(*closedError))) {
+		return a.public(ctx, req, err)
+	}
+	return err
+}
+
+// here carries out a verb in this process or through the owner of the state.
+func (a *app) here(ctx context.Context, req control.Request) error {
 	local, err := backend.OpenLocal(a.repositoryDir(), nil)
 	if err != nil {
-		return err
+		return closed(err)
 	}
 	return a.own(ctx, local, req, func(ctx context.Context, s *session) error {
 		return a.exit(s.serve(ctx, req, a.stream()))
 	})
+}
+
+// namedRepository reports whether somebody said where the repository is.
+func (a *app) namedRepository() bool {
+	return a.flags.repository != "" || a.env.get("KEEPSAKE_REPOSITORY") != "" || a.config.Repository != ""
 }
 
 // remoteExit is the end of a verb that has told everything itself.

@@ -163,6 +163,7 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 		return false, err
 	}
 	began := time.Now()
+	defer s.runs.begin(label, began)()
 	p := &capture.Progress{}
 	p.OnProblem(func(path string, reason tree.Reason, err error) {
 		out.problem(filepath.Join(dir, path), reason.String())

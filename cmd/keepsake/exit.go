@@ -52,6 +52,9 @@ func exitCode(ctx context.Context, err error) int {
 
 // remedy is the next step for errors whose own text cannot know it.
 func remedy(err error) string {
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return refused.next
+	}
 	switch {
 	case errors.Is(err, store.ErrNoRepository), errors.Is(err, backend.ErrNoRepository):
 		return "Create one with keepsake up DIR or keepsake init, or say where it is with --repository."

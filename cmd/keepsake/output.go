@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -25,9 +24,10 @@ import (
 type output struct {
 	options control.Options
 	stream  control.Stream
+	peer    control.Peer // who asks; only of handlers
 }
 
-func newOutput(o control.Options, s control.Stream) *output { return &output{o, s} }
+func newOutput(o control.Options, s control.Stream) *output { return &output{options: o, stream: s} }
 
 func (a *app) output() *output { return newOutput(a.options(), a.stream()) }
 
@@ -163,6 +163,3 @@ func (a *app) logger() *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(a.env.stderr, &slog.HandlerOptions{Level: level}))
 }
-
-// ago says how long ago a time is, as people say it.
-func ago(t, now time.Time) string { return humanize.RelTime(t, now, "ago", "from now") }

@@ -37,6 +37,9 @@ type session struct {
 	keeper  atomic.Pointer[daemon.Keeper]
 	mounted atomic.Pointer[view]
 
+	configured []daemon.Source // that the configuration of this process names
+	runs       runs
+
 	mu      sync.Mutex
 	notices []string // of opening, told by the first verb; guarded by mu
 }
@@ -92,6 +95,7 @@ func handle[A any](h func(ctx context.Context, s *session, args A, out *output) 
 // serve carries out one request, for this process or another.
 func (s *session) serve(ctx context.Context, req control.Request, stream control.Stream) int {
 	out := newOutput(req.Options, stream)
+	out.peer = req.Peer
 	h, ok := handlers()[req.Verb]
 	if !ok {
 		return out.fail(ctx, &usageError{fmt.Errorf("unknown verb %q", req.Verb)})
@@ -107,7 +111,7 @@ func (s *session) serve(ctx context.Context, req control.Request, stream control
 func (a *app) own(ctx context.Context, local *backend.Local, req control.Request, f func(context.Context, *session) error) error {
 	id, err := store.Identify(ctx, local)
 	if err != nil {
-		return err
+		return closed(err)
 	}
 	dir := store.StateDir(a.env.stateBase(), id)
 	deadline := time.Now().Add(ownerPatience)
@@ -117,14 +121,14 @@ func (a *app) own(ctx context.Context, local *backend.Local, req control.Request
 			return a.exit(code)
 		}
 		if !errors.Is(err, control.ErrNoOwner) && !errors.Is(err, control.ErrStopping) {
-			return err
+			return closed(err)
 		}
 		s, err := a.open(ctx, local)
 		if err == nil {
 			return s.runAsOwner(ctx, a, req.Verb, f)
 		}
 		if !errors.As(err, new(*state.OwnedError)) || time.Now().After(deadline) {
-			return err
+			return closed(err)
 		}
 		select {
 		case <-time.After(ownerPause):
@@ -158,7 +162,7 @@ func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, er
 
 // open opens the repository in this process.
 func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) {
-	s := &session{backend: local, env: a.env, started: time.Now()}
+	s := &session{backend: local, env: a.env, started: time.Now(), configured: a.config.Sources}
 	r, err := store.Open(ctx, store.Options{
 		Objects:   local,
 		StateBase: a.env.stateBase(),
@@ -219,14 +223,22 @@ func (a *app) mountDir() string {
 // runAsOwner runs f while other processes are served through the socket.
 func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(context.Context, *session) error) (err error) {
 	defer func() { err = errors.Join(err, s.repo.Close(), s.backend.Close()) }()
-	server, err := control.Listen(ctx, s.repo.State().Dir(), control.ServerOptions{
+	options := control.ServerOptions{
 		Info:    control.Info{Version: version, Verb: verb, Started: s.started, Repository: s.backend.Dir()},
 		Handler: s.serveOthers(ctx),
+		Metrics: s.metrics(a),
 		Log:     a.logger(),
 		Grace:   forOthers,
-	})
+	}
+	if err := a.doors(verb, &options); err != nil {
+		a.output().note("%v; backups go on without", err)
+	}
+	server, err := control.Listen(ctx, s.repo.State().Dir(), options)
 	if err != nil {
 		return err
+	}
+	for _, p := range server.Problems() {
+		a.output().note("%v; backups go on without", p)
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)

@@ -1,52 +1,198 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"keepsake/store"
-	"keepsake/store/tree"
+	"keepsake/daemon/health"
 )
 
-type statusArgs struct{}
+type statusArgs struct {
+	Sources []string // none: all
+}
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "status",
+		Use:   "status [SOURCE…]",
 		Short: "Say how fresh and how complete each source is",
-		Long: `Says for each source when its newest snapshot was taken, whether it is complete,
-and what still waits. The exit code is 3 unless every source is complete.`,
-		Args: exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.act(c.Context(), "status", statusArgs{}) },
+		Long: `Says for each source when its newest snapshot was begun, when the next one is due,
+how many files still wait, and what a person should do. With SOURCE it tells all
+that is known of it: paths that are missed, alarms, figures of the watcher.
+
+The word in the second column is the first of these that holds:
+
+  guarded      an alarm stands: look, then keepsake ack SOURCE
+  failing      the last run failed; it is tried again
+  paused       keepsake pause was used
+  in progress  the first backup is under way
+  waiting      the first backup has not begun, or files are still being written
+  stale        no look has succeeded within one and a half times the schedule
+  degraded     the newest snapshot misses something
+  polled       complete, but no events announce changes
+  complete     all is well
+
+The exit code is 3 unless every source is fresh, complete and unguarded.`,
+		Example: "  keepsake status\n  keepsake status weddings",
+		RunE: func(c *cobra.Command, sources []string) error {
+			return a.act(c.Context(), "status", statusArgs{sources})
+		},
 	}
 }
 
-// standing is one row of status.
-type standing struct {
-	label   string
-	newest  store.Snapshot // zero if there is none
-	state   string
-	waiting int
-	problem string
-	polled  bool
-}
-
-func statusHandler(ctx context.Context, s *session, _ statusArgs, out *output) error {
-	all, damaged, err := s.repo.Snapshots(ctx)
+func statusHandler(ctx context.Context, s *session, args statusArgs, out *output) error {
+	o, err := s.look(ctx)
 	if err != nil {
 		return err
 	}
-	rows := s.standings(all)
-	incomplete := len(damaged) > 0
-	for _, r := range rows {
-		incomplete = incomplete || r.state != "complete" && r.state != "polled"
+	now := s.repo.Now()
+	rows := health.JudgeAll(o.sources, now)
+	if rows, err = chosen(rows, args.Sources); err != nil {
+		return err
 	}
+	switch {
+	case out.options.JSON:
+		for _, r := range rows {
+			out.emitSource(r)
+		}
+	case len(args.Sources) > 0:
+		for i, r := range rows {
+			if i > 0 {
+				out.printf("")
+			}
+			out.tellSource(r, now)
+		}
+	default:
+		out.tellSources(rows, now)
+	}
+	if err := s.tellRepository(ctx, out, o, len(args.Sources) > 0); err != nil {
+		return err
+	}
+	if o.damaged > 0 || slices.ContainsFunc(rows, func(r health.Source) bool { return !r.Well() }) {
+		return errIncomplete
+	}
+	return nil
+}
+
+// chosen are the rows of these labels, in the order in which they were asked
+// for; all if none was.
+func chosen(rows []health.Source, labels []string) ([]health.Source, error) {
+	if len(labels) == 0 {
+		return rows, nil
+	}
+	var some []health.Source
+	for _, label := range labels {
+		i := slices.IndexFunc(rows, func(r health.Source) bool { return r.Label == label })
+		if i < 0 {
+			return nil, &usageError{fmt.Errorf("there is no source %s; keepsake status lists them", quote(label))}
+		}
+		some = append(some, rows[i])
+	}
+	return some, nil
+}
+
+// emitSource writes a source as a line of JSON.
+func (o *output) emitSource(r health.Source) {
+	fields := map[string]json.RawMessage{}
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = json.Unmarshal(b, &fields)
+	}
+	if err != nil {
+		panic("cmd: " + err.Error()) // only our own types are in it
+	}
+	all := make(map[string]any, len(fields)+1)
+	for name, value := range fields {
+		all[name] = value
+	}
+	o.emit("source", all)
+}
+
+// tellSources prints the table, and a line for each alarm below it.
+func (o *output) tellSources(rows []health.Source, now time.Time) {
+	if len(rows) == 0 {
+		o.printf("There are no snapshots yet. keepsake backup DIR takes one.")
+		return
+	}
+	var lines []table.Row
+	for _, r := range rows {
+		about := hint(oneLine(r.Reason), r.Next)
+		if r.State == health.Guarded {
+			about = "" // told below, in full
+		}
+		lines = append(lines, table.Row{quote(r.Label), o.state(r), newest(r, now), next(r, now), waiting(r), about})
+	}
+	o.table(table.Row{"source", "state", "newest", "next", "waiting", ""}, lines)
+	for _, r := range rows {
+		o.tellAlarms(r, now)
+	}
+}
+
+func (o *output) tellAlarms(r health.Source, now time.Time) {
+	mark := o.color(text.FgRed, "!") + " " + quote(r.Label) + ": "
+	for _, a := range r.Alarms {
+		o.printf("%s%s", mark, hint(oneLine(a.Line(now)), r.Acknowledge()))
+	}
+	if r.Suspects.Count > 0 {
+		o.printf("%s%s", mark, hint(r.Suspects.Line(), r.Acknowledge()))
+	}
+}
+
+func hint(reason, next string) string {
+	if next == "" {
+		return reason
+	}
+	return strings.TrimSpace(reason + " → " + next)
+}
+
+func (o *output) state(r health.Source) string {
+	word := string(r.State)
+	switch r.State {
+	case health.Complete, health.Polled:
+		return o.color(text.FgGreen, word)
+	case health.Guarded, health.Failing, health.Stale:
+		return o.color(text.FgRed, word)
+	}
+	return o.color(text.FgYellow, word)
+}
+
+func newest(r health.Source, now time.Time) string {
+	if r.Newest == nil {
+		return "never"
+	}
+	return health.Ago(r.Newest.Time, now)
+}
+
+// next is when the next run begins.
+func next(r health.Source, now time.Time) string {
+	switch {
+	case r.Running:
+		return "now"
+	case !r.NextRun.IsZero():
+		return health.Clock(r.NextRun, now)
+	case r.OnChange:
+		return "on change"
+	}
+	return "-"
+}
+
+func waiting(r health.Source) string {
+	if r.Waiting == 0 {
+		return "0"
+	}
+	return count(r.Waiting, "file")
+}
+
+// tellRepository says how the repository stands; short leaves out what is the
+// same for all sources.
+func (s *session) tellRepository(ctx context.Context, out *output, o overview, short bool) error {
 	free, _, err := s.backend.Free(ctx)
 	if err != nil {
 		return err
@@ -55,122 +201,26 @@ func statusHandler(ctx context.Context, s *session, _ statusArgs, out *output) e
 	if err != nil {
 		return err
 	}
-	s.tellStatus(out, rows, len(all), free, confirmed, len(damaged))
-	if incomplete {
-		return errIncomplete
-	}
-	return nil
-}
-
-func (s *session) tellStatus(out *output, rows []standing, snapshots int, free uint64, confirmed bool, damaged int) {
-	now := s.repo.Now()
-	var lines []table.Row
-	for _, r := range rows {
-		newest := "never"
-		if r.newest.ID != (store.SnapshotID{}) {
-			newest = ago(r.newest.Finished.Time(), now)
-		}
-		if out.options.JSON {
-			fields := map[string]any{"source": r.label, "state": r.state, "waiting": r.waiting, "problem": r.problem}
-			if r.newest.ID != (store.SnapshotID{}) {
-				fields["newest"] = snapshotFields(r.newest)
-			}
-			out.emit("source", fields)
-			continue
-		}
-		state := out.color(text.FgGreen, r.state)
-		if r.state != "complete" {
-			state = out.color(text.FgYellow, r.state)
-		}
-		lines = append(lines, table.Row{r.label, state, newest, fmt.Sprint(r.waiting), r.problem})
-	}
-	if out.options.JSON {
+	watched := s.keeper.Load() != nil
+	switch {
+	case out.options.JSON:
 		out.emit("status", map[string]any{
-			"repository": s.backend.Dir(), "free_bytes": free, "snapshots": snapshots, "damaged_snapshots": damaged,
-			"watching": s.keeper.Load() != nil, "recovery_confirmed": confirmed,
+			"repository": s.backend.Dir(), "free_bytes": free, "snapshots": o.snapshots, "damaged_snapshots": o.damaged,
+			"watching": watched, "recovery_confirmed": confirmed,
 		})
-		return
+		return nil
+	case !short:
+		watching := "nobody is watching: keepsake up keeps snapshots coming"
+		if watched {
+			watching = "watching"
+		}
+		out.printf("Repository %s, %s, %s free · %s", s.backend.Dir(), count(o.snapshots, "snapshot"), size(free), watching)
 	}
-	if len(lines) > 0 {
-		out.table(table.Row{"source", "state", "newest", "waiting", ""}, lines)
-	} else {
-		out.printf("There are no snapshots yet. keepsake backup DIR takes one.")
+	if o.damaged > 0 {
+		out.note("%s cannot be read; run keepsake check", count(o.damaged, "snapshot"))
 	}
-	watching := "nobody is watching: keepsake up keeps snapshots coming"
-	if s.keeper.Load() != nil {
-		watching = "watching"
-	}
-	out.printf("Repository %s, %s, %s free · %s", s.backend.Dir(), count(snapshots, "snapshot"), size(free), watching)
-	if damaged > 0 {
-		out.note("%s cannot be read; run keepsake check", count(damaged, "snapshot"))
-	}
-	if !confirmed {
+	if !confirmed && !short {
 		out.note("nobody has confirmed the recovery code yet: keepsake key confirm")
 	}
-}
-
-// standings joins what the repository holds with what the keeper knows.
-func (s *session) standings(all []store.Snapshot) []standing {
-	byLabel := map[string]*standing{}
-	for _, snap := range all {
-		r := byLabel[snap.Label]
-		if r == nil {
-			r = &standing{label: snap.Label}
-			byLabel[snap.Label] = r
-		}
-		r.newest = snap
-	}
-	if keeper := s.keeper.Load(); keeper != nil {
-		for _, k := range keeper.State() {
-			if byLabel[k.Label] == nil {
-				byLabel[k.Label] = &standing{label: k.Label}
-			}
-			byLabel[k.Label].waiting = k.Waiting
-			byLabel[k.Label].polled = k.Polled
-			if k.Err != nil {
-				byLabel[k.Label].problem = k.Err.Error()
-			}
-		}
-	}
-	rows := make([]standing, 0, len(byLabel))
-	for _, r := range byLabel {
-		r.state = stateOf(r)
-		if r.newest.MissedCount > 0 && r.problem == "" {
-			r.problem = missedPhrase(r.newest)
-		}
-		if len(r.newest.Marks) > 0 && r.problem == "" {
-			r.problem = aboutMark(r.newest.Marks[0])
-		}
-		rows = append(rows, *r)
-	}
-	slices.SortFunc(rows, func(a, b standing) int { return cmp.Compare(a.label, b.label) })
-	return rows
-}
-
-func stateOf(r *standing) string {
-	switch {
-	case r.newest.ID == store.SnapshotID{}:
-		return "waiting"
-	case r.problem != "":
-		return "failing"
-	case r.newest.Basis == tree.InProgress:
-		return "in progress"
-	case r.newest.MissedCount > 0:
-		return "degraded"
-	case len(r.newest.Marks) > 0:
-		return r.newest.Marks[0]
-	case r.polled:
-		return "polled" // complete as of the last look, which no event brings about
-	}
-	return "complete"
-}
-
-// missedPhrase sums up what a snapshot misses.
-func missedPhrase(s store.Snapshot) string {
-	m := s.Missed[0]
-	phrase := fmt.Sprintf("%s: %s", quote(string(m.Path)), m.Reason)
-	if s.MissedCount > 1 {
-		phrase += fmt.Sprintf(" (and %d more)", s.MissedCount-1)
-	}
-	return phrase
+	return nil
 }

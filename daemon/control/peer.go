@@ -43,6 +43,9 @@ const (
 // and to say that what a guard found is no accident. None of them shows or removes content.
 var groupVerbs = [...]string{"status", "snapshots", "backup-now", "ack"}
 
+// ForGroup reports whether members of the group may run verb.
+func ForGroup(verb string) bool { return slices.Contains(groupVerbs[:], verb) }
+
 // accessOf decides what peer may ask of an owner that runs as euid, and whose group is group (0: none). groups tells
 // the peer's supplementary groups; it is called only if nothing else decides.
 func accessOf(peer Peer, euid, group uint32, groups func() ([]uint32, error)) access {
@@ -64,7 +67,7 @@ func accessOf(peer Peer, euid, group uint32, groups func() ([]uint32, error)) ac
 
 // allows tells whether verb may be run.
 func (a access) allows(verb string) bool {
-	return a == accessEverything || a == accessGroup && slices.Contains(groupVerbs[:], verb)
+	return a == accessEverything || a == accessGroup && ForGroup(verb)
 }
 
 func credentials(c *net.UnixConn) (Peer, error) {

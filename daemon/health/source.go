@@ -115,7 +115,7 @@ func (s Source) explain(now time.Time) (reason, next string) {
 	case Failing:
 		return s.LastError, s.details()
 	case Paused:
-		return "until " + clock(s.PausedUntil, now), ""
+		return "until " + Clock(s.PausedUntil, now), ""
 	case InProgress:
 		return s.begun(now), ""
 	case Stale:
@@ -164,7 +164,7 @@ func (a Alarm) Line(now time.Time) string {
 		text = a.Guard
 	}
 	if !a.Pinned.IsZero() {
-		return fmt.Sprintf("%s. %s pinned, expiry paused", strings.TrimSuffix(text, "."), clock(a.Pinned, now))
+		return fmt.Sprintf("%s. %s pinned, expiry paused", strings.TrimSuffix(text, "."), Clock(a.Pinned, now))
 	}
 	return strings.TrimSuffix(text, ".") + ". Expiry paused"
 }
@@ -177,7 +177,7 @@ func (s Suspects) Line() string {
 func (s Source) begun(now time.Time) string {
 	text := "the first backup is under way"
 	if !s.LastBegan.IsZero() {
-		text += " since " + clock(s.LastBegan, now)
+		text += " since " + Clock(s.LastBegan, now)
 	}
 	if s.Newest != nil {
 		text += fmt.Sprintf("; %s are safe", countOf(s.Newest.Files, "file"))
@@ -190,9 +190,9 @@ func (s Source) outdated(now time.Time) string {
 	case s.Looked.IsZero():
 		return "no look has succeeded yet"
 	case s.Looked.After(now):
-		return "the last look is dated " + clock(s.Looked, now) + ", in the future: the clock was set back"
+		return "the last look is dated " + Clock(s.Looked, now) + ", in the future: the clock was set back"
 	}
-	return fmt.Sprintf("last looked %s, %s apart is the plan", ago(s.Looked, now), span(s.Gap))
+	return fmt.Sprintf("last looked %s, %s apart is the plan", Ago(s.Looked, now), Span(s.Gap))
 }
 
 // missing sums up what the newest snapshot lacks.
@@ -240,7 +240,7 @@ func (s Source) awaited() string {
 // idle says why a newest snapshot of a source that is well may be old.
 func (s Source) idle(now time.Time) string {
 	if now.Sub(s.Newest.Time) > time.Hour && s.Looked.Sub(s.Newest.Time) > time.Hour {
-		return "nothing has changed since; last looked " + ago(s.Looked, now)
+		return "nothing has changed since; last looked " + Ago(s.Looked, now)
 	}
 	return ""
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// clock tells a time: of today by hour and minute, else with its date.
-func clock(t, now time.Time) string {
+// Clock tells a time: of today by hour and minute, else with its date.
+func Clock(t, now time.Time) string {
 	t = t.In(now.Location())
 	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
 		return t.Format("15:04")
@@ -15,17 +15,17 @@ func clock(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-// ago tells how long ago a time was.
-func ago(t, now time.Time) string {
+// Ago tells how long ago a time was.
+func Ago(t, now time.Time) string {
 	d := now.Round(0).Sub(t.Round(0))
 	if d < time.Minute {
 		return "just now"
 	}
-	return span(d) + " ago"
+	return Span(d) + " ago"
 }
 
-// span tells a duration in its largest unit, as people round it.
-func span(d time.Duration) string {
+// Span tells a duration in its largest unit, as people round it.
+func Span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
