@@ -78,14 +78,18 @@ func (f *filesystems) met(d device) (mounted, bool) {
 	return m, ok
 }
 
-// kind returns the type of the file system with an ordinal.
-func (f *filesystems) kind(ordinal uint32) string {
+// another reports whether a directory lies on another file system than when it
+// was captured. File systems that are known by their device number alone may
+// come back under another number; one whose directory still has its inode and
+// its birth is the same.
+func (f *filesystems) another(s stat, fs mounted, captured *tree.Node) bool {
+	if captured.FS == fs.ordinal {
+		return false
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if int64(ordinal) >= int64(len(f.known)) {
-		return ""
-	}
-	return f.known[ordinal].Type
+	known := uint64(captured.FS) < uint64(len(f.known)) && f.known[captured.FS].Type == f.known[fs.ordinal].Type
+	return !known || captured.Inode == 0 || captured.Inode != s.inode || s.btime.IsZero() || captured.BTime != s.btime
 }
 
 // list returns the file systems by ordinal, for the snapshot.

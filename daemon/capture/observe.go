@@ -57,16 +57,9 @@ func marks(found []guard.Finding) []string {
 }
 
 // elsewhere notes a directory with files that lies on another file system than
-// before: its disk is not mounted, or another is mounted over it. File systems
-// that are known by their device number alone may come back under another; one
-// whose directory still has its inode number and its birth is the same.
+// before: its disk is not mounted, or another is mounted over it.
 func (p *pass) elsewhere(s stat, fs mounted, previous *tree.Node) {
-	if previous == nil || previous.FS == fs.ordinal || previous.Below.Files == 0 {
-		return
-	}
-	same := p.filesystems.kind(previous.FS) == p.filesystems.kind(fs.ordinal) &&
-		previous.Inode != 0 && previous.Inode == s.inode && !s.btime.IsZero() && previous.BTime == s.btime
-	if !same {
+	if previous != nil && previous.Below.Files > 0 && p.filesystems.another(s, fs, previous) {
 		p.seen.add(func(o *guard.Observation) { o.Elsewhere = true })
 	}
 }
