@@ -8,14 +8,18 @@ import (
 	"slices"
 
 	"keepsake/store/object"
+	"keepsake/store/state"
 	"keepsake/store/tree"
 )
 
 // chains holds what manifests, ledger and other chains say of each chain.
 type chains struct {
 	links map[chainID]map[uint64][]SnapshotID // manifests that are there
-	// gone are numbers that the ledger explains, with the ids they had.
+	// gone are numbers that the ledger explains, with the ids they had; their
+	// manifests may still be there.
 	gone map[chainID]map[uint64][]SnapshotID
+	// purged are those of them that gave their number to another manifest.
+	purged map[SnapshotID]bool
 	// seen are ids that other manifests name as the holders of a number.
 	seen    map[chainID]map[uint64][]SnapshotID
 	damaged map[SnapshotID]bool // manifests that are there and cannot be read; true if one in seen
@@ -56,6 +60,7 @@ func (c *check) snapshots(ctx context.Context) ([]Snapshot, error) {
 		links:   map[chainID]map[uint64][]SnapshotID{},
 		gone:    map[chainID]map[uint64][]SnapshotID{},
 		seen:    map[chainID]map[uint64][]SnapshotID{},
+		purged:  map[SnapshotID]bool{},
 		damaged: map[SnapshotID]bool{},
 	}
 	var wanted []Snapshot
@@ -104,26 +109,25 @@ func (c *check) snapshots(ctx context.Context) ([]Snapshot, error) {
 // records checks the ledger, which explains numbers, the catalogs and the
 // records of prunes.
 func (c *check) records(ctx context.Context, ch *chains) error {
-	err := c.sealed(ctx, object.Ledger, prefixLedger, func(_ [32]byte, plain []byte) error {
+	ledger := newLedger()
+	err := c.sealed(ctx, object.Ledger, prefixLedger, func(id [32]byte, plain []byte) error {
 		e, err := tree.ParseLedgerEntry(plain)
-		if err != nil {
-			return err
+		if err == nil {
+			ledger.fold(id, e)
 		}
-		for _, s := range e.Snapshots {
-			if e.Kind != tree.Forget && e.Kind != tree.Purge {
-				continue
-			}
-			chain := chainID{s.Source, s.Writer}
-			if ch.gone[chain] == nil {
-				ch.gone[chain] = map[uint64][]SnapshotID{}
-			}
-			ch.gone[chain][s.Number] = append(ch.gone[chain][s.Number], s.ID)
-		}
-		return nil
+		return err
 	}, nil)
 	if err != nil {
 		return err
 	}
+	ledger.explained(func(h state.Head, purged bool) {
+		chain := chainID{h.Source, h.Writer}
+		if ch.gone[chain] == nil {
+			ch.gone[chain] = map[uint64][]SnapshotID{}
+		}
+		ch.gone[chain][h.Number] = append(ch.gone[chain][h.Number], h.ID)
+		ch.purged[h.ID] = purged
+	})
 	err = c.sealed(ctx, object.Catalog, prefixCatalog, func(_ [32]byte, plain []byte) error {
 		_, err := parseTables(plain)
 		return err
@@ -233,8 +237,9 @@ func (c *check) chain(ch *chains, chain chainID, nameless bool) {
 // number checks one number of a chain that something knows of.
 func (c *check) number(ch *chains, chain chainID, n uint64, name string) {
 	here, gone, seen := ch.links[chain][n], ch.gone[chain][n], ch.seen[chain][n]
-	if len(here) > 1+len(gone) {
-		c.broken(here[1], fmt.Errorf("%s has %d snapshots with number %d", name, len(here), n))
+	// What was purged is there beside its replacement until it is deleted.
+	if held := slices.DeleteFunc(slices.Clone(here), func(id SnapshotID) bool { return ch.purged[id] }); len(held) > 1 {
+		c.broken(held[1], fmt.Errorf("%s has %d snapshots with number %d", name, len(held), n))
 		return
 	}
 	for _, id := range seen {

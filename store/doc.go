@@ -8,7 +8,8 @@
 // # Rooms
 //
 // Codecs that never touch a disk lie in object (the envelope), pack (chunks)
-// and tree (metadata). backend holds the objects, durable is the seam under it.
+// and tree (metadata). retention, as pure, decides which snapshots are still
+// wanted. backend holds the objects, durable is the seam under it.
 // Data flows one way. Backing up: Writer → pack → backend, then the index,
 // then the snapshot. Reading: Repository → index → backend → pack → crypto.
 //
@@ -31,6 +32,12 @@
 //     to the pack's own table or to a DamageError, never to other bytes.
 //   - A configuration is published last and removed first. Objects without one
 //     are a damaged repository, in whose place none is made.
+//   - What becomes of snapshots later is said by entries in the ledger alone, and
+//     the last one counts, in whatever order they are read. To forget is to say so: the
+//     manifest stays until a prune, and can be brought back. Numbers of
+//     forgotten snapshots are never given again.
+//   - Nothing forgets the newest snapshot of a chain that missed nothing, or what
+//     is pinned; and nothing at all as long as the ledger cannot be read in full.
 //   - index.db may be deleted at any time, and so may the whole state
 //     directory; what that cost is said through Options.Notice.
 //   - Memory is bounded by Options, not by the size of the repository.

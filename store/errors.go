@@ -22,6 +22,11 @@ var (
 	ErrNoSnapshot = errors.New("no such snapshot")
 	// ErrAmbiguous says that more than one snapshot or source matches.
 	ErrAmbiguous = errors.New("ambiguous")
+	// ErrKept says that a snapshot must not be forgotten.
+	ErrKept = errors.New("snapshot is kept")
+	// ErrLedger says that entries of the ledger cannot be read, so that nobody
+	// knows which snapshots are still wanted.
+	ErrLedger = errors.New("the ledger cannot be read in full")
 	// ErrUnconfirmed says that a snapshot was published while a prune
 	// condemned packs that it may rely on; the backup must run again before
 	// the snapshot counts.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"keepsake/crypto"
 	"keepsake/store/index"
@@ -72,3 +73,25 @@ func FormatPaths(paths []AffectedPath) (out string) {
 
 // Node is what tests build trees from.
 type Node = tree.Node
+
+// FoldEntry is a ledger entry with its id.
+type FoldEntry struct {
+	ID    [32]byte
+	Entry *tree.LedgerEntry
+}
+
+// Fold takes entries in, in this order, and shows what became of the snapshots
+// whose ids are 0, 1, 2, ….
+func Fold(entries []FoldEntry, snapshots int) (out string) {
+	l := newLedger()
+	for _, e := range entries {
+		l.fold(e.ID, e.Entry)
+	}
+	for n := range snapshots {
+		id := SnapshotID{byte(n)}
+		_, pinned := l.Pinned(id, time.Time{})
+		words, tagged := l.tagsOf(id)
+		out += fmt.Sprintf("%d forgotten=%v pinned=%v tags=%v %v\n", n, l.Forgotten(id), pinned, words, tagged)
+	}
+	return out
+}

@@ -22,7 +22,7 @@ func (r *Repository) Find(ctx context.Context, spec string) (Snapshot, error) {
 	}
 	s, err := choose(all, spec, r.now().Location())
 	if errors.Is(err, ErrNoSnapshot) && len(damaged) > 0 {
-		err = fmt.Errorf("%w (%d snapshots cannot be read: run keepsake check)", err, len(damaged))
+		err = fmt.Errorf("%w (%d objects cannot be read: run keepsake check)", err, len(damaged))
 	}
 	return s, err
 }

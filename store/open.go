@@ -32,6 +32,7 @@ type Repository struct {
 	rand     io.Reader
 
 	manifests manifests
+	ledger    *Ledger
 	cache     *cache
 	openers   openers
 	buffers   buffers
@@ -106,7 +107,7 @@ func openWith(ctx context.Context, o Options, c config, st *state.DB) (*Reposito
 func newRepository(o Options, keys *crypto.Keyring, settings *tree.Settings, st *state.DB) *Repository {
 	return &Repository{
 		options: o, objects: o.Objects, keys: keys, settings: settings, state: st,
-		now: o.Now, rand: o.Rand, cache: newCache(o.Cache),
+		now: o.Now, rand: o.Rand, ledger: newLedger(), cache: newCache(o.Cache),
 		condemned: map[[32]byte]bool{}, gone: map[pack.ID]bool{}, writing: make(chan struct{}, 1),
 	}
 }

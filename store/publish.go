@@ -50,7 +50,7 @@ func (w *Writer) Publish(ctx context.Context, m tree.Snapshot) (Snapshot, error)
 func (r *Repository) link(ctx context.Context, m *tree.Snapshot) error {
 	m.Writer = r.state.Writer()
 	m.Version = r.options.Version
-	heads, err := r.heads(ctx)
+	heads, _, err := r.heads(ctx)
 	if err != nil {
 		return err
 	}

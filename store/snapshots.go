@@ -31,15 +31,31 @@ type Snapshot struct {
 // chainID names a chain: one writer's snapshots of one source.
 type chainID struct{ source, writer [16]byte }
 
-// Snapshots returns all snapshots, oldest first. Those that cannot be read are
-// returned as damage beside the others, whose use they do not prevent.
+// Snapshots returns all snapshots that are still wanted, oldest first, with the
+// tags that the ledger gave them. Manifests and ledger entries that cannot be
+// read are returned as damage beside the others, whose use they do not prevent.
 func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []error, error) {
+	l, err := r.Ledger(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Those that were forgotten are not even read: until a prune removes them
+	// there may be a hundred for each one that is wanted.
+	all, damaged, err := r.list(ctx, func(id SnapshotID) bool { return !l.Forgotten(id) })
+	return all, append(damaged, l.Damaged()...), err
+}
+
+// list returns the snapshots with certain ids whose manifests are there.
+func (r *Repository) list(ctx context.Context, wanted func(SnapshotID) bool) ([]Snapshot, []error, error) {
 	var all []Snapshot
 	var damaged []error
 	err := r.objects.List(ctx, prefixSnapshots, func(name string, _ int64) error {
 		id, ok := parseSealedName(prefixSnapshots, name)
 		if !ok {
 			damaged = append(damaged, &DamageError{Object: name, Err: errName})
+			return nil
+		}
+		if !wanted(id) {
 			return nil
 		}
 		s, err := r.snapshot(ctx, id)
@@ -55,6 +71,11 @@ func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []error, error)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing snapshots: %w", err)
+	}
+	for i := range all {
+		if words, ok := r.ledger.tagsOf(all[i].ID); ok {
+			all[i].Tags = words
+		}
 	}
 	slices.SortFunc(all, func(a, b Snapshot) int {
 		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID.String(), b.ID.String()))
@@ -82,21 +103,28 @@ func (r *Repository) snapshot(ctx context.Context, id SnapshotID) (Snapshot, err
 	return s, nil
 }
 
-// heads returns the newest snapshot of every chain.
-func (r *Repository) heads(ctx context.Context) (map[chainID]state.Head, error) {
-	all, _, err := r.Snapshots(ctx)
+// heads returns the newest snapshot of every chain, whether it is still wanted
+// or not: a number is never given twice. damaged are the manifests that cannot
+// be read.
+func (r *Repository) heads(ctx context.Context) (heads map[chainID]state.Head, damaged []error, err error) {
+	all, damaged, err := r.Snapshots(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	heads := map[chainID]state.Head{}
-	for i := range all {
-		s := &all[i]
-		chain := chainID{s.Source, s.Writer}
-		if s.Number > heads[chain].Number {
-			heads[chain] = state.Head{Source: s.Source, Writer: s.Writer, Number: s.Number, ID: s.ID}
+	heads = map[chainID]state.Head{}
+	higher := func(h state.Head) {
+		chain := chainID{h.Source, h.Writer}
+		if h.Number > heads[chain].Number {
+			heads[chain] = h
 		}
 	}
-	return heads, nil
+	for i := range all {
+		s := &all[i]
+		higher(state.Head{Source: s.Source, Writer: s.Writer, Number: s.Number, ID: s.ID})
+	}
+	// The manifests of forgotten ones may be gone; the ledger knows them.
+	r.ledger.explained(func(h state.Head, _ bool) { higher(h) })
+	return heads, damaged, nil
 }
 
 // checkHeads compares the chains with what this state remembers: a chain that
@@ -107,7 +135,7 @@ func (r *Repository) checkHeads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, damaged, err := r.Snapshots(ctx)
+	heads, damaged, err := r.heads(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,10 +144,6 @@ func (r *Repository) checkHeads(ctx context.Context) error {
 		if d, ok := errors.AsType[*DamageError](err); ok {
 			unreadable[d.Object] = true
 		}
-	}
-	heads, err := r.heads(ctx)
-	if err != nil {
-		return err
 	}
 	var seen []state.Head
 	for _, was := range remembered {
@@ -133,12 +157,15 @@ func (r *Repository) checkHeads(ctx context.Context) error {
 		}
 	}
 	// A head that a power cut takes back after it was remembered would look like
-	// an older copy of the repository.
+	// an older copy of the repository. So would the entry that explains one.
 	var news []string
 	for _, h := range heads {
 		seen = append(seen, h)
 		if !slices.Contains(remembered, h) {
 			news = append(news, sealedName(prefixSnapshots, h.ID))
+			if r.ledger.Forgotten(h.ID) {
+				news = append(news, sealedName(prefixLedger, h.ID)) // all entries lie in one directory
+			}
 		}
 	}
 	if err := r.objects.SyncNames(ctx, news...); err != nil {

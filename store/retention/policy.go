@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,26 @@ const (
 // Zero reports whether p says nothing, and so keeps everything.
 func (p Policy) Zero() bool {
 	return p.Last|p.Hourly|p.Daily|p.Weekly|p.Monthly|p.Yearly == 0 && p.Within == 0 && len(p.Tags) == 0
+}
+
+// String says in a line what p keeps: "7 daily, 4 weekly, within 48h".
+func (p Policy) String() string {
+	if p.Zero() {
+		return "everything"
+	}
+	var rules []string
+	for _, r := range p.counts() {
+		if r.count > 0 {
+			rules = append(rules, fmt.Sprintf("%d %s", r.count, r.name))
+		}
+	}
+	if p.Within > 0 {
+		rules = append(rules, "within "+duration(p.Within))
+	}
+	for _, tag := range p.Tags {
+		rules = append(rules, "tag "+tag)
+	}
+	return strings.Join(rules, ", ")
 }
 
 // Validate reports everything that is wrong with p.
