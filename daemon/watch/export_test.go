@@ -24,3 +24,29 @@ var (
 	Join     = join
 	Absolute = absolute
 )
+
+// MountChanges follows what is mounted at and below root, as the owner of the
+// loop does.
+func MountChanges(root string) (changes func() []string, done func()) {
+	m, err := openMounts(root)
+	if err != nil {
+		panic(err)
+	}
+	return func() (points []string) {
+		changed, err := m.changes()
+		if err != nil {
+			panic(err)
+		}
+		for _, c := range changed {
+			points = append(points, c.point)
+		}
+		return points
+	}, m.close
+}
+
+// KnowsMounts reports whether the kernel tells two mounts of one disk apart.
+func KnowsMounts(path string) bool {
+	m := mount{point: path}
+	m.identify()
+	return m.unique != 0
+}

@@ -133,8 +133,9 @@ func (l *loop) run(ctx context.Context) {
 	close(ready)
 	l.checkRoot()
 	for {
-		if l.consider {
+		for l.consider {
 			l.consider = false
+			l.publish() // whoever receives a batch sees figures at least as new
 			l.serve()
 		}
 		l.arm()

@@ -34,6 +34,13 @@ func TestRootGoneAndBack(t *testing.T) {
 		}, func(t *testing.T, root string) {
 			must(t, os.Rename(filepath.Dir(root)+"-away", filepath.Dir(root)))
 		}},
+		{"replaced by a file", func(t *testing.T, root string) {
+			must(t, os.Rename(root, root+"-away"))
+			write(t, root, "a file")
+		}, func(t *testing.T, root string) {
+			must(t, os.Remove(root))
+			must(t, os.Rename(root+"-away", root))
+		}},
 		{"replaced by a link", func(t *testing.T, root string) {
 			must(t, os.Rename(root, root+"-away"))
 			must(t, os.Symlink(root+"-away", root))
