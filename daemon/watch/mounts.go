@@ -250,13 +250,8 @@ func (m *mounts) read() (map[string][]mount, error) {
 // file system in the same place. A network file system is not asked: it may
 // not answer, and is polled in any case.
 func (m *mount) identify() {
-	if m.fstype == "autofs" || strings.HasPrefix(m.fstype, "fuse") || strings.HasPrefix(m.fstype, "nfs") {
+	if m.fstype == "autofs" || remoteType(m.fstype) {
 		return
-	}
-	for _, kind := range fileSystems {
-		if kind.remote && (kind.name == m.fstype || kind.name == "smb" && (m.fstype == "cifs" || m.fstype == "smb3")) {
-			return
-		}
 	}
 	var st unix.Statx_t
 	err := ignoringEINTR(func() error {

@@ -40,6 +40,10 @@ func TestRemote(t *testing.T) {
 	if fstype, remote := watch.Remote(dir); !remote || fstype != "fuse.passthrough" {
 		t.Errorf("a FUSE mount: %q, %v", fstype, remote)
 	}
+	below, err := watch.RemoteBelow(filepath.Dir(dir))
+	if want := []watch.Subtree{{Rel: filepath.Base(dir), Type: "fuse.passthrough"}}; err != nil || !slices.Equal(below, want) {
+		t.Errorf("below its parent: %v, %v", below, err)
+	}
 }
 
 // TestNestedRemote has files change behind a FUSE file system that is mounted

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +73,45 @@ func Remote(path string) (fstype string, remote bool) {
 		return kind.name, kind.remote
 	}
 	return fmt.Sprintf("%#x", uint32(st.Type)), false
+}
+
+// RemoteBelow lists the remote file systems that are mounted below a directory,
+// by their paths relative to it. None of them is asked, so none can hang.
+func RemoteBelow(dir string) ([]Subtree, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(mountinfo)
+	if err != nil {
+		return nil, err
+	}
+	var found []Subtree
+	for _, m := range parseMounts(b) {
+		rel, ok := relative(dir, m.point)
+		if ok && rel != "." && remoteType(m.fstype) {
+			found = append(found, Subtree{rel, m.fstype})
+		}
+	}
+	slices.SortFunc(found, func(a, b Subtree) int { return strings.Compare(a.Rel, b.Rel) })
+	return slices.Compact(found), nil
+}
+
+// remoteType is Remote for the name of a type in mountinfo.
+func remoteType(fstype string) bool {
+	switch {
+	case fstype == "fuseblk":
+		return false
+	case strings.HasPrefix(fstype, "fuse"), strings.HasPrefix(fstype, "nfs"), fstype == "virtiofs",
+		fstype == "cifs", fstype == "smb3", fstype == "smbfs", fstype == "ncpfs":
+		return true
+	}
+	for _, kind := range fileSystems {
+		if kind.remote && kind.name == fstype {
+			return true
+		}
+	}
+	return false
 }
 
 // mountedType is the type by which the file system at path was mounted, or

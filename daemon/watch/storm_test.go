@@ -185,11 +185,11 @@ func (w *weather) gust(r *rand.Rand, root string) {
 			_ = f.Close()
 		}
 	case 13, 14:
-		var st syscall.Stat_t
-		if syscall.Lstat(p, &st) == nil { // if p is replaced before the next line, nothing is excused
-			w.linked.Store(st.Ino, true)
-			_ = os.Link(p, file())
-		}
+		// Other writers may replace p meanwhile: then both files are excused.
+		other := file()
+		w.several(p)
+		_ = os.Link(p, other)
+		w.several(other)
 	case 15, 16:
 		_ = os.Rename(p, file())
 	case 17:
@@ -202,6 +202,14 @@ func (w *weather) gust(r *rand.Rand, root string) {
 		} else {
 			_ = os.Chmod(path(1+r.IntN(4)), 0o755)
 		}
+	}
+}
+
+// several notes that a file may have several names.
+func (w *weather) several(path string) {
+	var st syscall.Stat_t
+	if syscall.Lstat(path, &st) == nil {
+		w.linked.Store(st.Ino, true)
 	}
 }
 

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"keepsake/daemon"
+	"keepsake/daemon/doctor"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	var allowOther bool
+	c := &cobra.Command{
+		Use:   "doctor [DIR…]",
+		Short: "Say what should be mended on this machine",
+		Long: `Looks at what keepsake depends on: whether the sources can be watched within the
+kernel's limits, who else can reach the repository, the key, the configuration
+and the state, what lies on which disk and file system, free space, FUSE, the
+clock. Each finding that is not ok comes with what to do about it.
+
+The sources are those of the configuration, or the directories named. Nothing is
+changed, and neither a key nor an existing repository is needed.
+
+The exit code is 0 if everything is ok or no more than a warning, 1 if anything
+fails.`,
+		RunE: func(c *cobra.Command, dirs []string) error { return a.doctor(c.Context(), dirs, allowOther) },
+	}
+	c.Flags().BoolVar(&allowOther, "allow-other", false, "look at what mount --allow-other needs, too")
+	return c
+}
+
+func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool) error {
+	o := doctor.Options{
+		Config:     a.configFile(),
+		Repository: a.repositoryDir(),
+		State:      a.env.stateBase(),
+		Key:        a.usedKeyFile(),
+		AllowOther: allowOther,
+	}
+	if runtime.GOARCH != "arm" { // there is no view there
+		o.Mount = a.mountDir()
+	}
+	for _, s := range a.config.Sources {
+		if len(dirs) == 0 && s.Path != "" {
+			o.Sources = append(o.Sources, a.examined(s.Label, s.Path))
+		}
+	}
+	for _, dir := range dirs {
+		dir = a.env.abs(dir)
+		o.Sources = append(o.Sources, a.examined(filepath.Base(dir), dir))
+	}
+	var counted atomic.Int64
+	o.Progress = func(_ string, n int) { counted.Store(int64(n)) }
+	out := a.output()
+	stop := out.watchProgress(ctx, func() progress {
+		return progress{Action: "counting", Files: counted.Load(), Noun: "directory"}
+	})
+	findings := doctor.Check(ctx, o)
+	stop()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	out.findings(findings)
+	if doctor.Worst(findings) == doctor.Fail {
+		return a.exit(exitFailed)
+	}
+	return nil
+}
+
+// examined is a source as the daemon would watch it.
+func (a *app) examined(label, path string) doctor.Source {
+	real := resolved(path)
+	own := map[string]bool{}
+	for _, dir := range a.ownDirs(a.repositoryDir()) {
+		if rel, err := filepath.Rel(real, dir); err == nil && filepath.IsLocal(rel) {
+			own[rel] = true
+		}
+	}
+	return doctor.Source{Label: label, Path: path, Exclude: func(rel string, _ bool) bool { return own[rel] }}
+}
+
+// configFile is the configuration that this command reads; empty if there is
+// none.
+func (a *app) configFile() string {
+	if a.flags.config != "" {
+		return a.env.abs(a.flags.config)
+	}
+	for _, dir := range []string{a.env.configDir(), "/etc/keepsake"} {
+		if path := filepath.Join(dir, daemon.ConfigName); exists(path) {
+			return path
+		}
+	}
+	return ""
+}
+
+// usedKeyFile is the key file if somebody named one or there is one in the
+// usual place.
+func (a *app) usedKeyFile() string {
+	path := a.keyFile()
+	if path == a.env.defaultKeyFile() && !exists(path) {
+		return ""
+	}
+	return path
+}
+
+// findings shows what was found, each remedy below what it mends.
+func (o *output) findings(all []doctor.Finding) {
+	number := map[doctor.Level]int{}
+	var rows []table.Row
+	for _, f := range all {
+		number[f.Level]++
+		if o.options.JSON {
+			o.emit("finding", map[string]any{"name": f.Name, "level": f.Level, "detail": f.Detail, "remedy": f.Remedy})
+			continue
+		}
+		if f.Level == doctor.OK && o.options.Quiet {
+			continue
+		}
+		color := map[doctor.Level]text.Color{doctor.OK: text.FgGreen, doctor.Warn: text.FgYellow, doctor.Fail: text.FgRed}[f.Level]
+		rows = append(rows, table.Row{o.color(color, string(f.Level)), line(f.Name), line(f.Detail)})
+		if f.Remedy != "" {
+			rows = append(rows, table.Row{"", "", "→ " + line(f.Remedy)})
+		}
+	}
+	if o.options.JSON {
+		o.emit("doctor", map[string]any{"ok": number[doctor.OK], "warn": number[doctor.Warn], "fail": number[doctor.Fail]})
+		return
+	}
+	if len(rows) > 0 {
+		o.table(table.Row{"", "what", "found"}, rows)
+	}
+	o.say("%s", verdict(number))
+}
+
+func verdict(number map[doctor.Level]int) string {
+	switch fails, warns := number[doctor.Fail], number[doctor.Warn]; {
+	case fails > 0:
+		return fmt.Sprintf("%s must be mended; %s.", count(fails, "thing"), count(warns, "warning"))
+	case warns > 0:
+		return fmt.Sprintf("Nothing fails. %s could be better.", count(warns, "thing"))
+	}
+	return "Everything is fine."
+}
+
+// line keeps a text with paths in it on one line.
+func line(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return quote(s)
+	}
+	return s
+}
