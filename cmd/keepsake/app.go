@@ -119,10 +119,18 @@ func (a *app) readConfig() error {
 // repositoryDir is where the repository lies: flag, environment, configuration,
 // default.
 func (a *app) repositoryDir() string {
-	for _, dir := range []string{a.flags.repository, a.env.get("KEEPSAKE_REPOSITORY"), a.config.Repository} {
+	for _, dir := range []string{a.flags.repository, a.env.get("KEEPSAKE_REPOSITORY")} {
 		if dir != "" {
 			return a.env.abs(dir)
 		}
+	}
+	return a.configuredRepository()
+}
+
+// configuredRepository is where it lies if flags and environment say nothing.
+func (a *app) configuredRepository() string {
+	if a.config.Repository != "" {
+		return a.env.abs(a.config.Repository)
 	}
 	return a.env.dataDir()
 }
@@ -145,7 +153,8 @@ func (a *app) act(ctx context.Context, verb string, args any) error {
 	// The server puts whom the kernel names in place of what is said here.
 	me := control.Peer{PID: os.Getpid(), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	req := control.Request{Verb: verb, Args: raw, Options: a.options(), Peer: me}
-	if _, said := a.env.socket(); said {
+	path, said := a.env.socket()
+	if said || a.keptAt(ctx, path, verb) {
 		return a.public(ctx, req, nil)
 	}
 	err = a.here(ctx, req)

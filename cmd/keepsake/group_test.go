@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -140,17 +142,21 @@ func TestMembersFindTheService(t *testing.T) {
 	t.Cleanup(r.end)
 	r.says("Watching.", time.Minute)
 
-	asks := func(groups string, env []string, args ...string) said {
+	enter := func(env []string, args ...string) said {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		c := exec.CommandContext(ctx, "nsenter", append([]string{fmt.Sprintf("--target=%d", r.cmd.Process.Pid), "--mount", "--wd=/", "--",
-			"setpriv", "--reuid=64101", "--regid=64101", groups, "--", "keepsake"}, args...)...)
-		c.Env = append(append([]string{}, member.env...), env...)
+		c := exec.CommandContext(ctx, "nsenter", append([]string{fmt.Sprintf("--target=%d", r.cmd.Process.Pid), "--mount", "--wd=/", "--"}, args...)...)
+		c.Env = env
 		var out, told bytes.Buffer
 		code, err := execute(c, &out, &told)
 		check(t, err)
 		return said{code, out.String(), told.String()}
+	}
+	asks := func(groups string, env []string, args ...string) said {
+		t.Helper()
+		return enter(append(append([]string{}, member.env...), env...),
+			append([]string{"setpriv", "--reuid=64101", "--regid=64101", groups, "--", "keepsake"}, args...)...)
 	}
 	closed := []string{"KEEPSAKE_REPOSITORY=" + m.repository()}
 	for name, env := range map[string][]string{"no repository of her own": nil, "a closed repository": closed} {
@@ -167,6 +173,25 @@ func TestMembersFindTheService(t *testing.T) {
 	}
 	if s := asks("--clear-groups", closed, "status"); s.code != 1 || !strings.Contains(s.stderr, "usermod -aG 64200 ") {
 		t.Errorf("another with a closed repository: %+v", s)
+	}
+	// Root, whose state is elsewhere than the service's, begins no second one.
+	states := m.path("states of root")
+	root := append(append([]string{}, m.env...), "KEEPSAKE_STATE_DIR="+states)
+	if s := enter(root, "keepsake", "status"); s.code != 0 || !strings.Contains(s.stdout, "· watching") {
+		t.Errorf("root: %+v", s)
+	}
+	if s := enter(root, "keepsake", "ls", "latest"); s.code != 0 || !strings.Contains(s.stdout, "a.jpg") {
+		t.Errorf("root: %+v", s)
+	}
+	if _, err := os.Lstat(states); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("root has a state of its own: %v", err)
+	}
+	// The control: for another repository it does.
+	if s := enter(root, "keepsake", "init", "-r", m.path("another")); s.code != 0 {
+		t.Errorf("root: %+v", s)
+	}
+	if s := enter(root, "keepsake", "status", "-r", m.path("another")); s.code != 0 || !strings.Contains(s.stdout, "no snapshots yet") {
+		t.Errorf("root with another repository: %+v", s)
 	}
 	if code := r.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("up ended with %d", code)

@@ -14,7 +14,8 @@ import (
 	"keepsake/daemon/control"
 )
 
-// publicSocket is where the service listens for the members of its group.
+// publicSocket is where the service listens for root and for the members of its
+// group.
 const publicSocket = "/run/keepsake/control.sock"
 
 // socket is where the members of a group reach a keepsake whose state they may
@@ -70,6 +71,24 @@ func (a *app) public(ctx context.Context, req control.Request, why error) error 
 	return err
 }
 
+// keptAt reports whether the keepsake that listens at path keeps this very
+// repository and would carry verb out. A service has its state elsewhere than
+// people have theirs; without asking, root would begin a second one beside it.
+func (a *app) keptAt(ctx context.Context, path, verb string) bool {
+	if os.Geteuid() != 0 && !control.ForGroup(verb) {
+		return false
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSocket == 0 {
+		return false
+	}
+	c, err := control.DialSocket(ctx, path, control.ClientOptions{Version: version})
+	if err != nil {
+		return false // whoever it is, this process does without; what is wrong shows then
+	}
+	info, err := c.Info(ctx)
+	return err == nil && resolved(info.Repository) == resolved(a.repositoryDir())
+}
+
 func (a *app) askAt(ctx context.Context, path string, req control.Request) (int, error) {
 	c, err := control.DialSocket(ctx, path, control.ClientOptions{Version: version})
 	if err != nil {
@@ -112,7 +131,8 @@ func (a *app) doors(verb string, o *control.ServerOptions) error {
 	}
 	o.MetricsAddress = a.config.Metrics
 	path, said := a.env.socket()
-	if said {
+	// Without a group the service's is for root alone, who finds it there.
+	if said || verb == "daemon" && os.Geteuid() == 0 {
 		o.Public = path
 	}
 	if a.config.Group == "" {

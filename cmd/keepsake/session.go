@@ -37,7 +37,7 @@ type session struct {
 	keeper  atomic.Pointer[daemon.Keeper]
 	mounted atomic.Pointer[view]
 
-	configured []daemon.Source // that the configuration of this process names
+	configured []daemon.Source // that the configuration of this process names for this repository
 	runs       runs
 
 	mu      sync.Mutex
@@ -162,7 +162,10 @@ func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, er
 
 // open opens the repository in this process.
 func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) {
-	s := &session{backend: local, env: a.env, started: time.Now(), configured: a.config.Sources}
+	s := &session{backend: local, env: a.env, started: time.Now()}
+	if resolved(local.Dir()) == resolved(a.configuredRepository()) {
+		s.configured = a.config.Sources
+	}
 	r, err := store.Open(ctx, store.Options{
 		Objects:   local,
 		StateBase: a.env.stateBase(),
