@@ -193,6 +193,10 @@ func aboutMark(mark string) string {
 		return "no file is left of what the last snapshot held. Is its disk mounted? The earlier snapshots are intact"
 	case capture.MarkElsewhere:
 		return "it lies on another file system than before. Is the right disk mounted? The earlier snapshots are intact"
+	case capture.MarkShrunk:
+		return "most of its files, or of its bytes, are gone since yesterday. Was that meant? The earlier snapshots are intact"
+	case capture.MarkMassChange:
+		return "many files were overwritten, renamed or deleted as no work does it. Look at them, and at the machines that write here; the earlier snapshots are intact"
 	}
 	return "marked " + mark
 }

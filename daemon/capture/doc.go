@@ -39,6 +39,18 @@
 //   - Memory is bounded by the names of the directories being walked at the
 //     same time and by a fixed number of buffers, not by the number of files.
 //
+// # Guards and rot
+//
+// While a run goes on it counts what came, went and no longer fits its name;
+// package guard judges the counts together with those of the last day, and the
+// snapshot is marked with what it finds. Counting reads nothing that is not
+// read anyway, but for the beginning of what looks spoilt as it was before.
+//
+// A file whose content changed although its size, times and inode did not has
+// not been edited, as far as its file system knows. Reread looks for such files,
+// and a run that reads one for another reason compares as well. Its earlier
+// version is kept, flagged and listed, until the size or the times change.
+//
 // What commands print is captured the same way, by [Outputs]: a file is good only
 // if its command did not fail and printed enough, else it keeps its previous
 // version and is missed.

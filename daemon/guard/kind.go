@@ -58,11 +58,12 @@ func Distinct(name string) bool {
 }
 
 // Known reports whether programs of a studio make files with this extension.
-// Numbers and dates count as known, for copies and logs are kept so. None at
+// Numbers and dates count as known, for copies and logs are kept so, and what
+// exiftool leaves beside the files that it writes. None at
 // all is not known: such names are as good as random ones.
 func Known(extension string) bool {
 	_, ok := promises[extension]
-	return ok || others[extension] || extension != "" && strings.Trim(extension, "0123456789-_") == ""
+	return ok || others[extension] || strings.HasSuffix(extension, "_original") || extension != "" && strings.Trim(extension, "0123456789-_") == ""
 }
 
 // Wrapped reports whether a name is that of a file with a beginning of its own

@@ -38,7 +38,7 @@ func (s *Sample) Reset() { *s = Sample{} }
 
 // Random reports whether the sample cannot be told from random bytes. The
 // entropy of n random bytes falls short of 8 bits by about 255/(2n·ln 2), since
-// not every value comes equally often. Well-compressed data are as random;
+// not every value comes equally often, give or take. Well-compressed data are as random;
 // that is why only kinds that are not compressed are asked.
 func (s *Sample) Random() bool {
 	if s.n < leastSample {
@@ -53,5 +53,5 @@ func (s *Sample) Random() bool {
 	n := float64(s.n)
 	entropy := math.Log2(n) - sum/n
 	bias := 255 / (2 * n * math.Ln2)
-	return entropy > 8-1.3*bias-0.03
+	return entropy > 8-1.5*bias-0.03
 }
