@@ -23,23 +23,36 @@ var errNoSecret = errors.New("the repository is locked")
 // maxSecretFile bounds a password or key file; a larger one is something else.
 const maxSecretFile = 64 << 10
 
-// secret finds what opens the repository: KEEPSAKE_PASSWORD and its kin, a key
-// file, a systemd credential, or the answer to a question. A recovery code is
-// accepted wherever a password is.
+// secret finds what opens the repository, the nearest wish first: --key-file,
+// KEEPSAKE_PASSWORD and its kin, KEEPSAKE_KEY_FILE, systemd credentials, the
+// configuration's key file or the usual one, the answer to a question. A
+// recovery code is accepted wherever a password is.
+//
+// Credentials come before the configuration because they are given to this one
+// process: by whoever wrote the unit, often bound to the machine's TPM, so that
+// the key file need not be on the disk at all.
 func (a *app) secret(ctx context.Context, kinds []crypto.SlotKind) (crypto.Secret, error) {
+	if a.flags.keyFile != "" {
+		return readKeyFile(a.env.abs(a.flags.keyFile))
+	}
 	if text, ok, err := a.givenPassword(ctx, "KEEPSAKE_PASSWORD"); err != nil || ok {
 		return textSecret(text), err
 	}
+	if a.env.get("KEEPSAKE_KEY_FILE") == "" && a.credential("keepsake.key") == "" {
+		if text, ok, err := a.credentialPassword(); err != nil || ok {
+			return textSecret(text), err
+		}
+	}
 	lost := ""
-	if a.flags.keyFile != "" || slices.Contains(kinds, crypto.SlotKeyFile) {
+	if slices.Contains(kinds, crypto.SlotKeyFile) {
 		path := a.keyFile()
 		s, err := readKeyFile(path)
-		if err == nil || a.flags.keyFile != "" || !errors.Is(err, fs.ErrNotExist) {
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return s, err
 		}
 		lost = fmt.Sprintf("the key file %s is not there; ", path)
 	}
-	if text, ok, err := a.credential("keepsake.password"); err != nil || ok {
+	if text, ok, err := a.credentialPassword(); err != nil || ok {
 		return textSecret(text), err
 	}
 	if !a.env.asks {
@@ -81,28 +94,38 @@ func (a *app) givenPassword(ctx context.Context, name string) (text string, ok b
 	return "", false, nil
 }
 
-// keyFile is the path of the key file: as somebody named it, or the usual one.
+// keyFile is the path of the key file: as somebody named it, nearest wish
+// first, or the usual one.
 func (a *app) keyFile() string {
-	for _, p := range []string{a.flags.keyFile, a.env.get("KEEPSAKE_KEY_FILE"), a.config.KeyFile} {
+	for _, p := range []string{a.flags.keyFile, a.env.get("KEEPSAKE_KEY_FILE"), a.credential("keepsake.key"), a.config.KeyFile} {
 		if p != "" {
 			return a.env.abs(p)
-		}
-	}
-	if dir := a.env.get("CREDENTIALS_DIRECTORY"); dir != "" {
-		if p := filepath.Join(dir, "keepsake.key"); exists(p) {
-			return p
 		}
 	}
 	return a.env.defaultKeyFile()
 }
 
-// credential reads a systemd credential by name.
-func (a *app) credential(name string) (text string, ok bool, err error) {
+// credential is the path of a systemd credential (LoadCredential= in
+// systemd.exec(5)), or empty if the manager gave none of that name.
+func (a *app) credential(name string) string {
 	dir := a.env.get("CREDENTIALS_DIRECTORY")
-	if dir == "" || !exists(filepath.Join(dir, name)) {
+	if dir == "" {
+		return ""
+	}
+	path := filepath.Join(a.env.abs(dir), name)
+	if !exists(path) {
+		return ""
+	}
+	return path
+}
+
+// credentialPassword reads the credential that holds a password.
+func (a *app) credentialPassword() (text string, ok bool, err error) {
+	path := a.credential("keepsake.password")
+	if path == "" {
 		return "", false, nil
 	}
-	b, err := readSecretFile(filepath.Join(dir, name))
+	b, err := readSecretFile(path)
 	return strings.TrimRight(string(b), "\r\n"), true, err
 }
 
