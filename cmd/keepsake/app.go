@@ -81,7 +81,7 @@ Every verb works while up is running. keepsake help VERB says more.`,
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours (NO_COLOR)")
 	root.AddCommand(
 		a.upCommand(), a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.restoreCommand(),
-		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.doctorCommand(), a.versionCommand(),
+		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.doctorCommand(), a.serviceCommand(), a.versionCommand(),
 	)
 	strict(root)
 	return root
@@ -111,6 +111,7 @@ func (a *app) readConfig() error {
 			return &usageError{err}
 		}
 		a.config = c
+		a.env.system = filepath.Dir(path) == systemConfigDir
 		return nil
 	}
 	return nil

@@ -22,6 +22,10 @@ type environment struct {
 	terminal bool // standard output is a terminal
 	asks     bool // standard input and error are: questions can be asked
 	width    int
+	// system says that the configuration is that of the machine's service. Its
+	// places are the machine's then, too, whoever asks: a verb that looked into
+	// a home directory would take the service for one that does not run.
+	system bool
 }
 
 func systemEnvironment() *environment {
@@ -61,14 +65,27 @@ func (e *environment) stateBase() string {
 	if dir := e.get("KEEPSAKE_STATE_DIR"); dir != "" {
 		return e.abs(dir)
 	}
+	if e.system {
+		return systemStateDir
+	}
 	return filepath.Join(e.xdg("XDG_STATE_HOME", ".local/state"), "keepsake")
 }
 
 // defaultKeyFile is where up and init put the key.
-func (e *environment) defaultKeyFile() string { return filepath.Join(e.configDir(), "key") }
+func (e *environment) defaultKeyFile() string {
+	if e.system {
+		return filepath.Join(systemConfigDir, "key")
+	}
+	return filepath.Join(e.configDir(), "key")
+}
 
 // defaultMount is where people find their snapshots.
-func (e *environment) defaultMount() string { return filepath.Join(e.home, "Keepsake") }
+func (e *environment) defaultMount() string {
+	if e.system {
+		return systemView
+	}
+	return filepath.Join(e.home, "Keepsake")
+}
 
 // abs makes a path absolute against the working directory.
 func (e *environment) abs(path string) string {
