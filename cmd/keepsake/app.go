@@ -88,7 +88,7 @@ Every verb works while up is running. keepsake help VERB says more.`,
 }
 
 // systemConfig is the configuration of the service.
-const systemConfig = "/etc/keepsake/" + daemon.ConfigName
+const systemConfig = systemConfigDir + "/" + configName
 
 // readConfig reads the nearest configuration file, if there is one.
 func (a *app) readConfig() error {

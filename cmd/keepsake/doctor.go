@@ -93,7 +93,7 @@ func (a *app) configFile() string {
 	if a.flags.config != "" {
 		return a.env.abs(a.flags.config)
 	}
-	for _, dir := range []string{a.env.configDir(), "/etc/keepsake"} {
+	for _, dir := range []string{a.env.configDir(), systemConfigDir} {
 		if path := filepath.Join(dir, daemon.ConfigName); exists(path) {
 			return path
 		}

@@ -103,7 +103,7 @@ func (a *app) serviceUnit(f serviceFlags) (*serviceUnit, error) {
 		u.text, err = systemd.User(program, u.config)
 	} else {
 		u.path = filepath.Join(u.f.root, "/etc/systemd/system", systemd.Name)
-		u.config = filepath.Join(systemConfigDir, configName)
+		u.config = systemConfig
 		u.text, err = systemd.System(program, u.config)
 	}
 	if err != nil {
