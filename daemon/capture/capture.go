@@ -282,6 +282,8 @@ func newPass(o *Options, filesystems []tree.Filesystem) (*pass, error) {
 		pageCuts:    o.Repository.Cut("page"),
 		listCuts:    o.Repository.Cut("list"),
 		groups:      o.Repository.Cut("link group"),
+		bundleIDs:   o.Repository.Cut("bundle"),
+		fluxBundles: bundlesInFlux(o.InFlux),
 		doubt:       doubt,
 		links:       "/proc/self/fd",
 		own:         map[string]bool{},

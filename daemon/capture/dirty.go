@@ -54,6 +54,12 @@ func (d *Dirty) retry(missed []tree.Missed) {
 		d.dirs[rel] = true // if it is a directory
 		d.climb(rel)
 		d.dirs[parent(rel)] = true
+		switch m.Reason {
+		case tree.ReasonKept, tree.ReasonFlux, tree.ReasonBundle:
+			// If it is a bundle, events below it were told to a run that kept the
+			// previous version.
+			d.subtrees[rel] = true
+		}
 	}
 }
 

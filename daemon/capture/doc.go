@@ -18,8 +18,14 @@
 //     with what was listed.
 //   - A file is checked again after it was read. One that changed meanwhile is
 //     read once more; if it does not come to rest, its previous version is
-//     kept for a day; without one, or later, what was read is stored flagged as
-//     torn. Either way the path is listed as missed.
+//     kept for a day, or for an hour if it is torn itself; without one, or later,
+//     what was read is stored flagged as torn. Either way the path is listed as
+//     missed.
+//   - What belongs together is captured at one moment: after the last part was
+//     read, all of them are looked at once more. If one changed, the previous
+//     versions of all are kept, and listed; what has none waits. Bundles are raw
+//     photos with their sidecars, databases with their logs, and directories that
+//     are one thing to their program (bundles.go).
 //   - A run that saw less than everything says so: each path that could not be
 //     read, or was not at rest, stands in the snapshot with its reason.
 //   - What a rule leaves out is counted by rule in the snapshot. Patterns mean what

@@ -186,8 +186,9 @@ func TestFileInFluxForADay(t *testing.T) {
 	}{
 		{"soon", time.Hour, false, tree.KeptPrevious, tree.ReasonKept},
 		{"after a day", 25 * time.Hour, true, tree.Torn, tree.ReasonFlux},
-		{"soon after that", 26 * time.Hour, false, tree.Torn | tree.KeptPrevious, tree.ReasonKept},
-		{"after another day", 50 * time.Hour, true, tree.Torn, tree.ReasonFlux},
+		{"soon after that", 25*time.Hour + 50*time.Minute, false, tree.Torn | tree.KeptPrevious, tree.ReasonKept},
+		{"an hour after that", 26*time.Hour + 5*time.Minute, true, tree.Torn, tree.ReasonFlux},
+		{"soon after that one", 27 * time.Hour, false, tree.Torn | tree.KeptPrevious, tree.ReasonKept},
 	} {
 		write(t, path, []byte("as of "+c.name))
 		res, _ := back(t, r, dir, func(o *capture.Options) {

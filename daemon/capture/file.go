@@ -16,8 +16,12 @@ import (
 // its previous version is kept.
 const attempts = 2
 
-// maxKept is for how long the previous version of a file in flux is kept.
-const maxKept = 24 * time.Hour
+// maxKept is for how long the previous version of a file in flux is kept;
+// maxKeptTorn if that one is torn itself: the next is no worse, and newer.
+const (
+	maxKept     = 24 * time.Hour
+	maxKeptTorn = time.Hour
+)
 
 var (
 	errFlux    = errors.New("the file was being written while it was read")
@@ -120,7 +124,7 @@ func (p *pass) readFile(j *fileJob, r *fileReader) (*tree.Node, error) {
 			return n, nil
 		}
 	}
-	if j.previous != nil && j.previous.Type == tree.File && j.previous.Flags&tree.Torn == 0 && !p.overdue(j.listed, j.previous) {
+	if j.previous != nil && j.previous.Type == tree.File && !p.overdue(j.listed, j.previous) {
 		p.missed.add(j.rel, tree.ReasonKept, "")
 		p.progress.problem(j.rel, tree.ReasonKept, errFlux)
 		return kept(j.previous), nil
@@ -137,11 +141,14 @@ func (p *pass) readFile(j *fileJob, r *fileReader) (*tree.Node, error) {
 // otherwise have no backup but its first. A file that was never captured counts
 // from its birth.
 func (p *pass) overdue(s stat, previous *tree.Node) bool {
-	since := s.btime
-	if previous != nil && previous.Type == tree.File {
+	since, bound := s.btime, maxKept
+	if previous != nil && previous.Type == s.typ && !previous.Captured.IsZero() {
 		since = previous.Captured
+		if previous.Flags&tree.Torn != 0 {
+			bound = maxKeptTorn
+		}
 	}
-	return p.now().Sub(since.Time()).Abs() > maxKept
+	return p.now().Sub(since.Time()).Abs() > bound
 }
 
 // readOnce opens, reads and checks a file, and reports whether it changed
@@ -181,6 +188,7 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 	if racy(after, n.Captured) {
 		n.Flags |= tree.Racy
 	}
-	changed = after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime || n.Size != before.size
+	changed = after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime || n.Size != before.size ||
+		!p.grouped.has(j.rel) && logged(j.dir, j.name, f)
 	return n, changed, nil
 }

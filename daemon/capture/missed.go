@@ -46,6 +46,32 @@ func (m *missed) add(rel string, reason tree.Reason, detail string) {
 	m.all = append(m.all, tree.Missed{Path: []byte(path), Reason: reason, Detail: detail})
 }
 
+// forget takes back what was noted about a path: its capture came to nothing, and
+// is tried again or given up.
+func (m *missed) forget(rel string) {
+	m.delete(func(path string) bool { return path == rel })
+}
+
+// inFlux reports whether a path is missed because it was being written.
+func (m *missed) inFlux(rel string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.all, func(e tree.Missed) bool {
+		return string(e.Path) == rel && (e.Reason == tree.ReasonKept || e.Reason == tree.ReasonFlux || e.Reason == tree.ReasonBundle)
+	})
+}
+
+// forgetBelow is forget for a directory and all below it.
+func (m *missed) forgetBelow(rel string) {
+	m.delete(func(path string) bool { return path == rel || strings.HasPrefix(path, rel+"/") })
+}
+
+func (m *missed) delete(which func(path string) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = slices.DeleteFunc(m.all, func(e tree.Missed) bool { return which(string(e.Path)) })
+}
+
 // storablePath splits a path after the last directory that a manifest can
 // name: file systems allow deeper paths and, some of them, longer names.
 func storablePath(rel string) (path, rest string) {

@@ -38,6 +38,9 @@ type pass struct {
 	own         map[string]bool // relative paths of keepsake's own directories
 	twins       *twins
 	seen        *seen
+	bundleIDs   crypto.PRF
+	grouped     paths           // files being captured as parts of a bundle
+	fluxBundles map[string]bool // bundles below which something is changing
 	// droppedBefore is what the tree that the pass walks beside left out.
 	droppedBefore []tree.Dropped
 	left          atomic.Int64 // files left for the next pass

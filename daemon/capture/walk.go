@@ -81,6 +81,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 		all := len(names)
 		names = p.withoutCache(fd, rel, names)
 		thinned = len(names) < all
+		names = p.withLogs(ctx, names, previous)
 	}
 	node, err := p.describe(ctx, fd, "", s, fs, previous)
 	if err != nil {
@@ -148,10 +149,11 @@ func (p *pass) entries(ctx context.Context, dir *os.File, fd int, rel string, na
 	before := p.newBeside(ctx, previous)
 	before.missing = build.changes.missing
 	defer before.stop()
+	bundles := p.bundles(rel, names)
 	var queue []awaited
 	// The descriptor is in use until the last file of the directory is read.
 	defer func() {
-		for _, e := range queue {
+		for _, e := range begun(queue, bundles) {
 			e.wait()
 		}
 	}()
@@ -159,7 +161,10 @@ func (p *pass) entries(ctx context.Context, dir *os.File, fd int, rel string, na
 		e := queue[0]
 		queue = queue[1:]
 		if e.wait(); e.gone {
-			return build.add(again.settle(e, queue), e.previous)
+			return build.add(again.settle(e, begun(queue, bundles)), e.previous)
+		}
+		if bundles[e.name] == nil {
+			return build.add(alone(e.pending), e.previous)
 		}
 		return build.add(e.pending, e.previous)
 	}
@@ -168,8 +173,14 @@ func (p *pass) entries(ctx context.Context, dir *os.File, fd int, rel string, na
 		if err != nil {
 			p.previousUnreadable(err)
 		}
-		queue = append(queue, awaited{p.entry(ctx, fd, rel, name, old), name, old})
-		if len(queue) <= ahead {
+		g := bundles[name]
+		if g != nil {
+			queue = append(queue, awaited{p.member(ctx, fd, g, name, old), name, old})
+		} else {
+			queue = append(queue, awaited{p.entry(ctx, fd, rel, name, old), name, old})
+		}
+		// A bundle is captured when its last name has come.
+		if first := bundles[queue[0].name]; len(queue) <= ahead || first != nil && first.waiting > 0 {
 			continue
 		}
 		if err := take(); err != nil {
@@ -185,6 +196,18 @@ func (p *pass) entries(ctx context.Context, dir *os.File, fd int, rel string, na
 		p.previousUnreadable(err)
 	}
 	return nil
+}
+
+// begun are the entries of a queue that may be waited for: a bundle is captured
+// only when all of its names have come.
+func begun(queue []awaited, bundles map[string]*group) []awaited {
+	if len(bundles) == 0 {
+		return queue
+	}
+	return slices.DeleteFunc(slices.Clone(queue), func(e awaited) bool {
+		g := bundles[e.name]
+		return g != nil && g.waiting > 0
+	})
 }
 
 // entry begins to capture one name. Directories are walked beside this one
@@ -236,7 +259,11 @@ func (p *pass) directory(ctx context.Context, dir int, rel, name string, s stat,
 			unix.Close(fd)
 			return p.lostDirectory(ctx, rel, s, previous, err)
 		}
-		n, err := p.walkDirectory(ctx, fd, rel, opened, previous)
+		capture := p.walkDirectory
+		if isBundle(name) && !p.options.DryRun {
+			capture = p.bundle
+		}
+		n, err := capture(ctx, fd, rel, opened, previous)
 		if n != nil {
 			n.Name = []byte(name)
 		}
@@ -247,14 +274,34 @@ func (p *pass) directory(ctx context.Context, dir int, rel, name string, s stat,
 		e := &pending{done: make(chan struct{})}
 		go func() {
 			defer func() { <-p.walkers; close(e.done) }()
-			e.node, e.err = walk()
-			e.gone = e.node == nil
+			e.walked(walk())
 		}()
 		return e
 	default:
-		n, err := walk()
-		return &pending{node: n, gone: n == nil, err: err}
+		e := &pending{}
+		e.walked(walk())
+		return e
 	}
+}
+
+// walked completes the entry of a directory.
+func (e *pending) walked(n *tree.Node, err error) {
+	if errors.Is(err, errLeftOut) {
+		return
+	}
+	e.node, e.err, e.gone = n, err, n == nil
+}
+
+// alone takes the mark of a bundle from a file that is part of none any more.
+// The entry itself may have twins that look at it.
+func alone(e *pending) *pending {
+	n := e.node
+	if n == nil || n.Type != tree.File || n.Bundle == 0 {
+		return e
+	}
+	c := *n
+	c.Bundle = 0
+	return ready(&c)
 }
 
 // special captures what has no content: symlinks, FIFOs, sockets, devices.

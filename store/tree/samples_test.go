@@ -49,6 +49,8 @@ func sampleNodes() map[string]*tree.Node {
 	dir := base("2026-11-21 Weber", tree.Dir)
 	dir.Pages, dir.Entries = chunkID("pages", 0), 212
 	dir.Below = tree.Totals{Files: 210, Dirs: 1, Others: 1, Bytes: 3.1e9, Flagged: 2}
+	bundle := base("Film.fcpbundle", tree.Dir)
+	bundle.Pages, bundle.Entries, bundle.Bundle, bundle.Captured = chunkID("pages", 1), 3, 12, at(1795270009, 7)
 	link := base("cover", tree.Symlink)
 	link.Target = []byte("../\xff\xfe/cover.jpg")
 	device := base("sda1", tree.BlockDevice)
@@ -66,7 +68,7 @@ func sampleNodes() map[string]*tree.Node {
 	old := base("1931\xff", tree.File)
 	old.MTime, old.CTime = at(-1230000000, 999999999), tree.Time{}
 	return map[string]*tree.Node{
-		"file": file, "empty file": base("empty", tree.File), "sparse": sparse, "long": long, "directory": dir, "symlink": link,
+		"file": file, "empty file": base("empty", tree.File), "sparse": sparse, "long": long, "directory": dir, "bundle": bundle, "symlink": link,
 		"fifo": base("pipe", tree.Fifo), "socket": base("sock", tree.Socket), "character device": char, "block device": device,
 		"newer": newer, "crowded": crowded, "photo": photo(1), "old": old,
 	}

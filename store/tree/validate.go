@@ -67,7 +67,7 @@ func (n *Node) validateType() error {
 		if err := n.validateContent(); err != nil {
 			return err
 		}
-	} else if n.Size != 0 || len(n.Content) > 0 || n.List != nil || n.SHA256 != nil || len(n.Digests) > 0 || n.Bundle != 0 {
+	} else if n.Size != 0 || len(n.Content) > 0 || n.List != nil || n.SHA256 != nil || len(n.Digests) > 0 || n.Bundle != 0 && n.Type != Dir {
 		return invalidf("a %v with content", n.Type)
 	}
 	if n.Type != Dir && (n.Pages != crypto.ChunkID{} || n.Entries != 0 || n.Below != Totals{}) {
