@@ -97,8 +97,10 @@ func (l *loop) answer(r *request) bool {
 	return true
 }
 
-// give reports whether the caller took the batch.
+// give reports whether the caller took the batch. Whoever did sees figures at
+// least as new.
 func (l *loop) give(r *request, b Batch) bool {
+	l.publish()
 	select {
 	case r.reply <- b:
 		return true

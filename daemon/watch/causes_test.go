@@ -31,12 +31,14 @@ func wantCauses(t *testing.T, b watch.Batch, want ...string) {
 // TestCauses gives each reason for a scan that needs no mounting.
 func TestCauses(t *testing.T) {
 	t.Run("start, and none for events", func(t *testing.T) {
+		t.Parallel()
 		h := start(t, watch.Options{})
 		wantCauses(t, h.until(), watch.CauseStart)
 		write(t, h.path("file"), "x")
 		wantCauses(t, h.next(time.Hour))
 	})
 	t.Run("overflow", func(t *testing.T) {
+		t.Parallel()
 		var o watch.Options
 		var losing atomic.Bool
 		o.Drop(func(string) bool { return losing.Load() })
@@ -49,6 +51,7 @@ func TestCauses(t *testing.T) {
 		wantCauses(t, h.until(), watch.CauseOverflow)
 	})
 	t.Run("watch limit", func(t *testing.T) {
+		t.Parallel()
 		h := start(t, watch.Options{MaxWatches: 1, PollEvery: settle})
 		must(t, os.Mkdir(h.path("d"), 0o755))
 		h.first()
@@ -59,6 +62,7 @@ func TestCauses(t *testing.T) {
 		wantCauses(t, b, watch.CauseWatchLimit)
 	})
 	t.Run("root replaced", func(t *testing.T) {
+		t.Parallel()
 		root := filepath.Join(t.TempDir(), "root")
 		must(t, os.Mkdir(root, 0o755))
 		h := start(t, watch.Options{Root: root})
@@ -74,6 +78,7 @@ func TestCauses(t *testing.T) {
 		}
 	})
 	t.Run("given back", func(t *testing.T) {
+		t.Parallel()
 		h := start(t, watch.Options{})
 		must(t, os.MkdirAll(h.path("d"), 0o755))
 		h.first()

@@ -28,10 +28,18 @@
 //     it for the settle time and none of its files is in flux.
 //   - in doubt: a subtree of which events may have been lost, or which cannot
 //     be watched. The caller has to scan it.
+//   - cause: why something is in doubt, a word ([Batch.Causes]). A batch that is
+//     given back keeps its causes, and a caller that doubts on its own account
+//     gives back what it doubts with a word of its own.
+//   - polled: a subtree on a file system that others may change without this
+//     kernel hearing of it (network file systems, FUSE; [Remote] decides). It is
+//     watched too, so what this machine does there is reported at once, and in
+//     doubt every PollEvery. If the root itself is one, that is everything.
 //   - lost: events were dropped, by the kernel's queue or by ours, and the
 //     tree has not been walked since.
 //   - walk: the breadth-first pass over all directories that sets the watches
-//     anew, at the start, after lost events, and when the root was replaced.
+//     anew, at the start, after lost events, and when the root was replaced or
+//     its file system mounted anew.
 //   - cookie: a file made in [Options.CookieDir], a directory watched by the
 //     same inotify instance. Its event proves that everything queued before
 //     it has been seen.
@@ -45,7 +53,8 @@
 //  2. One goroutine, the one that runs [Watcher.Run], owns all state; it is
 //     reached through channels. A second one only moves events from fsnotify
 //     into a bounded buffer, because fsnotify can hold its own lock while it
-//     reports an error and would otherwise block the owner for good.
+//     reports an error and would otherwise block the owner for good; a third
+//     only waits for the kernel to say that something was mounted.
 //  3. Everything dirty goes into a batch, quiet or not; being quiet only
 //     decides when. So a file moved from one directory to another is not
 //     missing from a snapshot because one of the two came to rest earlier.
@@ -65,7 +74,16 @@
 //  7. Files in flux are bounded by MaxFlux, plus the files of one directory;
 //     directories beyond wait until there is room. Buffered events are bounded
 //     by EventBuffer.
-//  8. Names are bytes. They are passed on as the kernel gave them, whether or
+//  8. What is mounted at, above and below the root is followed from before the
+//     first walk on. A mount point at which something changed is in doubt, with
+//     everything below it and nothing else, and is watched afresh. Mounts and
+//     the root are looked at once more before a batch is handed out, so that
+//     none describes what an unmounting has left as if nothing had happened.
+//  9. Setting the wall clock by more than two seconds puts everything in doubt:
+//     times of files before and after cannot be compared. Sleep, and a clock
+//     that is slewed, are no jumps. Settling uses the monotonic clock and takes
+//     no notice.
+//  10. Names are bytes. They are passed on as the kernel gave them, whether or
 //     not they are UTF-8; the root is ".".
 //
 // # The root
@@ -74,7 +92,10 @@
 // If the root disappears or is replaced by something else, Next reports one
 // batch with RootMissing and then waits; when a directory is back in its
 // place it is walked and everything is dirty. No batch ever describes a
-// missing root as an empty one.
+// missing root as an empty one. What is left at a mount point when the disk is
+// gone is another directory, on another device: everything is in doubt, and
+// Causes says that the root was replaced. A root that was moved away and back
+// before anybody looked is begun again too, since its own watch is lost.
 //
 // # Refusals
 //
@@ -84,11 +105,16 @@
 // may change unnoticed also cause a batch every PollEvery, and watching them
 // is tried again then.
 //
+// What is mounted is read from /proc/self/mountinfo; without it (Stats says
+// so) mounting and unmounting below the root is left to the full scan. Kernels
+// before 6.8 do not tell a mount from a later one of the same disk in the same
+// place, if both happen before the first is looked at. The IN_UNMOUNT of inotify
+// does not help: fsnotify keeps it to itself.
+//
 // Not seen here, because inotify has no event for it: writes through another
-// name of a multiply linked inode outside the directory of that name (the names
-// of such an inode are not mapped to each other yet), later stores through a
-// memory map into a page that is already dirty, file systems mounted or
-// unmounted below the root, and changes that other machines make to a network
-// file system. Changes to files that match Exclude dirty nothing, not even the
+// name of a multiply linked inode outside the directory of that name (who maps
+// such names to each other finds them, except through a name that came and went
+// between two batches), and later stores through a memory map into a page that
+// is already dirty. Changes to files that match Exclude dirty nothing, not even the
 // directory's modification time.
 package watch

@@ -135,7 +135,6 @@ func (l *loop) run(ctx context.Context) {
 	for {
 		for l.consider {
 			l.consider = false
-			l.publish() // whoever receives a batch sees figures at least as new
 			l.serve()
 		}
 		l.arm()

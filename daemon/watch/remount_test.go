@@ -50,6 +50,7 @@ func TestMountedBelow(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			run := func(t *testing.T, patience time.Duration, sabotage func(*watch.Options)) ([]string, watch.Stats, []string) {
 				o := watch.Options{Root: t.TempDir()}
 				if sabotage != nil {
@@ -216,6 +217,7 @@ func mountDisk(t *testing.T, image, dir string) (unmount func()) {
 func TestRootUnmounted(t *testing.T) {
 	for _, moment := range []string{"at rest", "during the first walk", "before Take"} {
 		t.Run(moment, func(t *testing.T) {
+			t.Parallel()
 			o := watch.Options{Root: t.TempDir()}
 			unmount := mountTmp(t, o.Root)
 			must(t, os.MkdirAll(o.Root+"/a/b", 0o755))
