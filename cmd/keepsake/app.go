@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"keepsake/daemon"
+	"keepsake/daemon/config"
 	"keepsake/daemon/control"
 	"keepsake/store/backend"
 )
@@ -27,7 +27,7 @@ type app struct {
 		json, quiet, noColor        bool
 		verbose                     int
 	}
-	config daemon.Config
+	config config.Config
 	screen *screen // made on first use, when the flags are known
 	mount  string  // where up was told to mount; empty for the usual place
 }
@@ -81,40 +81,47 @@ Every verb works while up is running. keepsake help VERB says more.`,
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours (NO_COLOR)")
 	root.AddCommand(
 		a.upCommand(), a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.restoreCommand(),
-		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.doctorCommand(), a.serviceCommand(), a.versionCommand(),
+		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.doctorCommand(),
+		a.configCommand(), a.serviceCommand(), a.versionCommand(),
 	)
 	strict(root)
 	return root
 }
 
 // systemConfig is the configuration of the service.
-const systemConfig = systemConfigDir + "/" + configName
+const systemConfig = systemConfigDir + "/" + config.Name
 
 // readConfig reads the nearest configuration file, if there is one.
 func (a *app) readConfig() error {
-	places := []string{
-		filepath.Join(a.env.configDir(), daemon.ConfigName),
-		systemConfig,
-	}
-	if a.flags.config != "" {
-		places = []string{a.env.abs(a.flags.config)}
-	}
-	for _, path := range places {
-		c, err := daemon.ReadConfig(path)
-		if errors.Is(err, fs.ErrNotExist) && a.flags.config == "" {
-			continue
-		}
-		if errors.Is(err, fs.ErrPermission) && path == systemConfig && a.flags.config == "" {
-			continue // it is the service's, which says what this user may do
-		}
-		if err != nil {
-			return &usageError{err}
-		}
-		a.config = c
-		a.env.system = filepath.Dir(path) == systemConfigDir
+	a.config = config.Default(config.Production)
+	path := a.configFile()
+	if path == "" {
 		return nil
 	}
+	c, err := config.Read(path)
+	if errors.Is(err, fs.ErrPermission) && path == systemConfig && a.flags.config == "" {
+		return nil // it is the service's, which says what this user may do
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+	a.config = c
+	a.env.system = filepath.Dir(path) == systemConfigDir
 	return nil
+}
+
+// configFile is the configuration that counts: the one that was named, else the
+// nearest one that exists, else none.
+func (a *app) configFile() string {
+	if a.flags.config != "" {
+		return a.env.abs(a.flags.config)
+	}
+	for _, path := range []string{filepath.Join(a.env.configDir(), config.Name), systemConfig} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path
+		}
+	}
+	return ""
 }
 
 // repositoryDir is where the repository lies: flag, environment, configuration,

@@ -12,7 +12,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"keepsake/daemon"
+	"keepsake/daemon/config"
 	"keepsake/daemon/doctor"
 )
 
@@ -77,7 +77,7 @@ func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool) error 
 
 // examined is a source as the daemon would watch it.
 func (a *app) examined(label, path string) doctor.Source {
-	real := resolved(path)
+	real := config.Resolve(path)
 	own := map[string]bool{}
 	for _, dir := range a.ownDirs(a.repositoryDir()) {
 		if rel, err := filepath.Rel(real, dir); err == nil && filepath.IsLocal(rel) {
@@ -85,20 +85,6 @@ func (a *app) examined(label, path string) doctor.Source {
 		}
 	}
 	return doctor.Source{Label: label, Path: path, Exclude: func(rel string, _ bool) bool { return own[rel] }}
-}
-
-// configFile is the configuration that this command reads; empty if there is
-// none.
-func (a *app) configFile() string {
-	if a.flags.config != "" {
-		return a.env.abs(a.flags.config)
-	}
-	for _, dir := range []string{a.env.configDir(), systemConfigDir} {
-		if path := filepath.Join(dir, daemon.ConfigName); exists(path) {
-			return path
-		}
-	}
-	return ""
 }
 
 // usedKeyFile is the key file if somebody named one or there is one in the

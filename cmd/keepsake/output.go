@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"keepsake/daemon/config"
 	"keepsake/daemon/control"
 )
 
@@ -90,15 +92,25 @@ func (o *output) fail(ctx context.Context, err error) int {
 		return code
 	}
 	message := err.Error()
+	wrong, misconfigured := errors.AsType[*config.FileError](err)
+	if misconfigured {
+		message = fmt.Sprintf("%s has %s", wrong.Path, count(len(wrong.Problems), "problem"))
+	}
 	if code == exitInterrupted {
 		message = "interrupted"
 	}
 	next := remedy(err)
+	if misconfigured && o.options.JSON {
+		o.problems(wrong.Problems) // what ends the output stays last
+	}
 	if o.options.JSON {
 		o.object(o.stream.Stderr, map[string]any{"message_type": "exit_error", "code": code, "message": message, "remedy": next})
 		return code
 	}
 	write(o.stream.Stderr, o.color(text.FgRed, "keepsake: ")+message+"\n")
+	if misconfigured {
+		o.problems(wrong.Problems)
+	}
 	if next != "" {
 		write(o.stream.Stderr, "  "+next+"\n")
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"keepsake/daemon/config"
 	"keepsake/daemon/control"
 )
 
@@ -86,7 +87,7 @@ func (a *app) keptAt(ctx context.Context, path, verb string) bool {
 		return false // whoever it is, this process does without; what is wrong shows then
 	}
 	info, err := c.Info(ctx)
-	return err == nil && resolved(info.Repository) == resolved(a.repositoryDir())
+	return err == nil && config.Resolve(info.Repository) == config.Resolve(a.repositoryDir())
 }
 
 func (a *app) askAt(ctx context.Context, path string, req control.Request) (int, error) {

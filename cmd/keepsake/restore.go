@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"keepsake/daemon/config"
 	"keepsake/daemon/restore"
 )
 
@@ -75,7 +76,7 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 		return err
 	}
 	target := out.path(args.Target)
-	if err := s.outside(resolved(target)); err != nil {
+	if err := s.outside(config.Resolve(target)); err != nil {
 		return err
 	}
 	if args.Delete {
@@ -111,8 +112,8 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 // sparing refuses a target whose cleaning would delete what keepsake needs, or
 // the library that the snapshot was taken of, unless that is the target itself.
 func (s *session) sparing(target, source string) error {
-	target = resolved(target)
-	for _, needed := range append([]string{source, resolved(s.env.configDir())}, s.own...) {
+	target = config.Resolve(target)
+	for _, needed := range append([]string{source, config.Resolve(s.env.configDir())}, s.own...) {
 		rel, err := filepath.Rel(target, needed)
 		if err != nil || !filepath.IsLocal(rel) || needed == source && rel == "." {
 			continue

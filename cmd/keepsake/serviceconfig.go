@@ -10,12 +10,12 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"keepsake/daemon"
+	"keepsake/daemon/config"
 	"keepsake/store/durable"
 )
 
 const (
-	configName = daemon.ConfigName
+	configName = config.Name
 	// systemConfigDir holds the configuration of the machine's service.
 	systemConfigDir = "/etc/keepsake"
 	// systemStateDir and systemView are its other places, as its unit names them.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keepsake/daemon"
+	"keepsake/daemon/config"
 	"keepsake/daemon/control"
 	"keepsake/store"
 	"keepsake/store/backend"
@@ -37,7 +38,7 @@ type session struct {
 	keeper  atomic.Pointer[daemon.Keeper]
 	mounted atomic.Pointer[view]
 
-	configured []daemon.Source // that the configuration of this process names for this repository
+	configured []config.Source // that the configuration of this process names for this repository
 	runs       runs
 
 	mu      sync.Mutex
@@ -163,7 +164,7 @@ func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, er
 // open opens the repository in this process.
 func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) {
 	s := &session{backend: local, env: a.env, started: time.Now()}
-	if resolved(local.Dir()) == resolved(a.configuredRepository()) {
+	if config.Resolve(local.Dir()) == config.Resolve(a.configuredRepository()) {
 		s.configured = a.config.Sources
 	}
 	r, err := store.Open(ctx, store.Options{
@@ -196,21 +197,7 @@ func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) 
 // ownDirs are the directories that sources leave out, as they are once links
 // in their paths are followed: sources are named that way, too.
 func (a *app) ownDirs(repository string) []string {
-	return []string{resolved(repository), resolved(a.env.stateBase()), resolved(a.mountDir())}
-}
-
-// resolved follows the links in a path as far as it exists.
-func resolved(path string) string {
-	parent := existing(path)
-	real, err := filepath.EvalSymlinks(parent)
-	if err != nil {
-		return path // what cannot be looked at holds no source either
-	}
-	rest, err := filepath.Rel(parent, path)
-	if err != nil {
-		return path
-	}
-	return filepath.Join(real, rest)
+	return []string{config.Resolve(repository), config.Resolve(a.env.stateBase()), config.Resolve(a.mountDir())}
 }
 
 func (a *app) mountDir() string {

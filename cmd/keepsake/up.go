@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"keepsake/daemon"
+	"keepsake/daemon/config"
 	"keepsake/daemon/control"
 	"keepsake/store"
 	"keepsake/store/backend"
@@ -44,7 +45,7 @@ type up struct {
 	a       *app
 	out     *output
 	mount   string
-	sources []daemon.Source
+	sources []config.Source
 	repo    string
 	made    *made // set if the repository is new
 	bytes   int64 // that the sources hold, if they were measured
@@ -89,12 +90,22 @@ func (u *up) run(ctx context.Context, dirs []string) error {
 // chooseSources takes the directories given, those of the configuration, or
 // the person's pictures and videos.
 func (u *up) chooseSources(dirs []string) error {
-	u.sources = u.a.config.Sources
+	u.sources = slices.Clone(u.a.config.Sources)
 	if len(dirs) == 0 && len(u.sources) == 0 {
 		dirs = u.a.libraries()
 		if len(dirs) == 0 {
 			return &usageError{errors.New("there is no Pictures or Videos directory here; say which directory to keep: keepsake up DIR")}
 		}
+	}
+	for i := range u.sources {
+		if u.sources[i].IsCommand() {
+			continue
+		}
+		dir, err := sourceDir(u.sources[i].Path)
+		if err != nil {
+			return err
+		}
+		u.sources[i].Path = dir
 	}
 	for _, d := range dirs {
 		dir, err := sourceDir(u.a.env.abs(d))
@@ -102,15 +113,8 @@ func (u *up) chooseSources(dirs []string) error {
 			return err
 		}
 		if !u.has(dir) {
-			u.sources = append(u.sources, daemon.Source{Label: u.freeLabel(dir), Path: dir})
+			u.sources = append(u.sources, u.a.config.NewSource(u.freeLabel(dir), dir))
 		}
-	}
-	for i := range u.sources {
-		dir, err := sourceDir(u.sources[i].Path)
-		if err != nil {
-			return err
-		}
-		u.sources[i].Path = dir
 	}
 	return nil
 }
@@ -229,21 +233,23 @@ func (u *up) warn() {
 // saveConfig writes keepsake.toml, so that the next run needs no arguments.
 func (u *up) saveConfig() error {
 	c := u.a.config
-	c.Repository, c.Sources = u.repo, u.sources
+	c.Repository = u.repo
+	// What the configuration says already stays as it says it, links included.
+	c.Sources = append(slices.Clone(c.Sources), u.sources[len(c.Sources):]...)
 	if u.mount != u.a.env.defaultMount() {
 		c.Mount = u.mount
 	}
 	if u.made != nil && u.made.keyFile != "" {
 		c.KeyFile = u.made.keyFile
 	}
-	path := filepath.Join(u.a.env.configDir(), daemon.ConfigName)
+	path := filepath.Join(u.a.env.configDir(), config.Name)
 	if u.a.flags.config != "" {
 		path = u.a.env.abs(u.a.flags.config)
 	}
-	if fmt.Sprint(c) == fmt.Sprint(u.a.config) && exists(path) {
+	if c.Equal(u.a.config) && exists(path) {
 		return nil
 	}
-	b, err := c.Marshal()
+	b, err := c.Amend(u.written(path))
 	if err != nil {
 		return err
 	}
@@ -253,4 +259,17 @@ func (u *up) saveConfig() error {
 	}
 	u.a.config = c
 	return disk.ReplaceFile(path, b, durable.PrivateFile)
+}
+
+// written is what a configuration file says that was read before; nothing if
+// there is none, or if it was another one that was read.
+func (u *up) written(path string) []byte {
+	if path != u.a.configFile() {
+		return nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil // it is written anew
+	}
+	return b
 }

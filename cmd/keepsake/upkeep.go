@@ -50,6 +50,10 @@ func (u *up) keep(ctx context.Context, s *session) error {
 func (u *up) bind(ctx context.Context, s *session) ([]daemon.Watched, error) {
 	var watched []daemon.Watched
 	for _, src := range u.sources {
+		if src.IsCommand() {
+			u.out.note("%s is the output of a command: keepsake daemon takes it, and not up", src.Label)
+			continue
+		}
 		source, continued, err := capture.Bind(ctx, s.repo, src.Label, src.Path, u.a.env.host)
 		if err != nil {
 			return nil, err
@@ -175,6 +179,9 @@ func (u *up) path(label string) string {
 // bytes that a repository of them can take.
 func (u *up) measure(ctx context.Context) (need uint64, err error) {
 	for _, s := range u.sources {
+		if s.IsCommand() {
+			continue // nobody knows before it has run
+		}
 		var files int64
 		var bytes uint64
 		err := filepath.WalkDir(s.Path, func(path string, d os.DirEntry, err error) error {

@@ -11,6 +11,8 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  exactly(0, "no arguments"),
+		// Whoever asks for help with a broken configuration is asked for this first.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
 		RunE: func(*cobra.Command, []string) error {
 			out := a.output()
 			if a.flags.json {
