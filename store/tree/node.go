@@ -76,7 +76,8 @@ type Flags uint32
 const (
 	// KeptPrevious: the file was in flux and this is the version of an earlier snapshot.
 	KeptPrevious Flags = 1 << 0
-	// Torn: the file changed while it was read, so its content may never have existed as such.
+	// Torn: the file changed while it was read, so its content may never have existed as such; or a command printed it that did
+	// not fail, but printed much less than before.
 	Torn Flags = 1 << 1
 	// Racy: mtime or ctime was too close to the read to trust; read it again next time.
 	Racy Flags = 1 << 2
