@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepsake/daemon/guard"
+	"keepsake/store/tree"
 )
 
 // attack is something that no studio does, in slices: step does the i-th file.
@@ -117,7 +118,7 @@ func TestAttacksAreFound(t *testing.T) {
 	}
 }
 
-// TestAttacksInSlicesAddUp spreads attacks over a night of captures. The long
+// TestAttacksInSlicesAddUp spreads attacks over a night of captures by events. The long
 // run does it with all of them.
 func TestAttacksInSlicesAddUp(t *testing.T) {
 	kinds := makeTemplates(t)
@@ -133,10 +134,17 @@ func TestAttacksInSlicesAddUp(t *testing.T) {
 			slice := max(3, len(files)/30)
 			for i, path := range files {
 				a.step(s, i, path)
+				rel, err := filepath.Rel(s.dir, filepath.Dir(path))
+				s.must(err)
+				s.dirty = append(s.dirty, rel)
 				if (i+1)%slice != 0 {
 					continue
 				}
 				marks := s.run()
+				s.dirty = nil
+				if s.last.Snapshot.Basis != tree.Events {
+					t.Fatalf("basis %v", s.last.Snapshot.Basis)
+				}
 				if len(marks) == 0 {
 					continue
 				}

@@ -15,7 +15,6 @@ type changes struct {
 
 	count   guard.Observation
 	singly  uint64 // files deleted from it
-	gone    uint64 // of these, those with a beginning of their own
 	strange uint64 // new files with extensions that nobody knows
 }
 
@@ -72,7 +71,7 @@ func (c *changes) deleted(n *tree.Node) {
 		c.count.Deleted++
 		c.singly++
 		if name := string(n.Name); guard.Distinct(name) {
-			c.gone++
+			c.count.DeletedMedia++
 			if c.succeeded(name) {
 				c.count.Renamed++
 			}
@@ -111,7 +110,7 @@ func (c *changes) succeeded(name string) bool {
 // sum adds what was counted to a run's.
 func (c *changes) sum(o *guard.Observation) {
 	// Names may be random, and then only the numbers show what became of what.
-	c.count.Renamed = max(c.count.Renamed, min(c.gone, c.strange))
+	c.count.Renamed = max(c.count.Renamed, min(c.count.DeletedMedia, c.strange))
 	if c.singly > c.count.New {
 		c.count.DeletedIn = 1
 	}

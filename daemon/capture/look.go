@@ -20,7 +20,9 @@ type look struct {
 func (l *look) begin(name string) {
 	l.kind, l.means = guard.KindOf(name)
 	l.n = 0
-	l.sample.Reset()
+	if l.kind.Compressible() {
+		l.sample.Reset()
+	}
 }
 
 // see is shown each piece that is read, in order.

@@ -28,6 +28,7 @@ type studio struct {
 	window guard.Window
 	last   *capture.Result
 	kinds  templates
+	dirty  []string // if not nil, the directories that the next run looks at
 }
 
 func newStudio(t *testing.T, kinds templates) *studio {
@@ -41,8 +42,15 @@ func newStudio(t *testing.T, kinds templates) *studio {
 func (s *studio) run() []string {
 	s.t.Helper()
 	s.now = s.now.Add(s.every)
+	var since store.SnapshotID
+	if s.last != nil {
+		since = s.last.Base
+	}
 	s.last, _ = back(s.t, s.r, s.dir, func(o *capture.Options) {
 		o.Now, o.Guard, o.Window, o.OnlyIfChanged = func() time.Time { return s.now }, s.limits, s.window, true
+		if s.dirty != nil {
+			o.Dirty, o.Since = capture.NewDirty(s.dirty, nil), since
+		}
 	})
 	s.window = s.window.Add(s.last.Observation)
 	marks := []string{}

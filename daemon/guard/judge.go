@@ -115,9 +115,10 @@ type sign struct {
 // massChange looks in four ways, and makes one finding of what they show.
 func (j *judgement) massChange() {
 	scattered, directories := j.scattered()
-	deleted := j.sum(func(o *Observation) uint64 { return o.Deleted })
 	// What is new takes the place of something only if as much is gone, before
-	// or after.
+	// or after. Temporary files, of which a day of copying leaves many to be
+	// seen, do not count.
+	deleted := j.sum(func(o *Observation) uint64 { return o.DeletedMedia + o.DeletedWhole })
 	deletes := func(o *Observation) bool { return o.Deleted > 0 }
 	signs := []sign{{
 		j.Overwritten,

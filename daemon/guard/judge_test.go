@@ -74,11 +74,12 @@ func TestJudge(t *testing.T) {
 		{"renamed to .locked", 300, func(o *guard.Observation) { o.New, o.Deleted, o.DeletedIn, o.Renamed, o.Wrapped = 90, 90, 5, 90, 90 }, []string{"mass-change"}},
 		{"moved, wrapped", 300, func(o *guard.Observation) { o.New, o.Deleted, o.DeletedWhole, o.Wrapped = 90, 90, 90, 90 }, []string{"mass-change"}},
 		{"wrapped copies beside the originals", 300, func(o *guard.Observation) { o.New, o.Wrapped = 90, 90 }, nil},
+		{"temporary copies that came and went", 300, func(o *guard.Observation) { o.New, o.Wrapped, o.Deleted, o.NewMisfit = 300, 90, 90, 90 }, nil},
 		{"a handful renamed", 3000, func(o *guard.Observation) { o.New, o.Deleted, o.Renamed = 15, 15, 15 }, nil},
 		{"500 RAW made DNG", 2000, func(o *guard.Observation) { o.New, o.Deleted, o.DeletedIn = 500, 500, 12 }, nil},
 		{"1,000 batch-renamed", 1000, func(o *guard.Observation) { o.New, o.Deleted, o.DeletedIn = 1000, 1000, 12 }, nil},
 		{"a project folder moved", 1000, func(o *guard.Observation) { o.New, o.Deleted, o.DeletedWhole = 900, 900, 900 }, nil},
-		{"replaced by noise under other names", 300, func(o *guard.Observation) { o.New, o.Deleted, o.NewMisfit = 90, 90, 90 }, []string{"mass-change"}},
+		{"replaced by noise under other names", 300, func(o *guard.Observation) { o.New, o.Deleted, o.DeletedMedia, o.NewMisfit = 90, 90, 90, 90 }, []string{"mass-change"}},
 		{"strange files ingested", 300, func(o *guard.Observation) { o.New, o.NewMisfit = 90, 90 }, nil},
 
 		{"two shoots culled", 5000, func(o *guard.Observation) { lose(o, 1500); o.DeletedIn = 6 }, nil},
@@ -152,7 +153,7 @@ func attack(o *guard.Observation, kind string, run int) {
 			o.After.Files += 12
 		} else {
 			lose(o, 12)
-			o.DeletedIn, o.Renamed = 1, 12
+			o.DeletedIn, o.DeletedMedia, o.Renamed = 1, 12, 12
 		}
 	case "random":
 		o.Modified, o.Checked, o.Random = 7, 7, 7

@@ -99,7 +99,7 @@ var (
 	// ISO base media: MP4, QuickTime, HEIF, AVIF, CR3, CRM, BRAW. QuickTime
 	// files may begin with any of these atoms.
 	bmff   = at(4, "ftyp", "moov", "mdat", "wide", "free", "skip", "pnot", "uuid", "udta")
-	riff   = prefix("RIFF", "RF64", "BW64")
+	riff   = prefix("RIFF", "RIFX", "RF64", "BW64")
 	zip    = prefix("PK\x03\x04", "PK\x05\x06", "PK\x07\x08")
 	sqlite = prefix("SQLite format 3\x00")
 	mxf    = prefix("\x06\x0e\x2b\x34")
@@ -113,7 +113,7 @@ var beginnings = []func([]byte) bool{
 	jpeg, tiff, bmff, riff, zip, sqlite, mxf, fuji, red, pdf,
 	prefix("\x89PNG", "GIF8", "8BPS", "FORM", "\x00\x00\x00\x0cjP  ", "\x00\x00\x00\x0cJXL ", "\xff\x0a",
 		"\x1aE\xdf\xa3", "OggS", "fLaC", "ID3", "\x1f\x8b\x08", "7z\xbc\xaf\x27\x1c", "Rar!", "\xfd7zXZ\x00", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-		"\x00\x05\x16\x07", "bplist", "SDPX", "XPDS", "v/1\x01", "FOVb", "\x00MRM", "HEAPCCDR", "\x00\x00\x01\xba", "\x00\x00\x01\xb3"),
+		"\x00\x05\x16\x07", "\xc5\xd0\xd3\xc6", "bplist", "SDPX", "XPDS", "v/1\x01", "FOVb", "\x00MRM", "HEAPCCDR", "\x00\x00\x01\xba", "\x00\x00\x01\xb3"),
 }
 
 // pdf allows other bytes in front, as readers do.
@@ -168,7 +168,7 @@ var others = words(`
 	doc xls ppt pages numbers key odg ics vcf eml msg url webloc lnk
 	7z rar tar gz tgz bz2 xz zst dmg iso img bin exe msi pkg app deb rpm apk
 	js css ts tsx jsx py rb php go c h cpp hpp java sh bat ps1 mo po map woff woff2 ttf otf
-	bak old orig tmp temp part crdownload download partial swp swo ds_store db-wal db-shm db-journal sqlite-wal sqlite-shm sqlite-journal pid
+	icloud bak old orig tmp temp part crdownload download partial swp swo ds_store db-wal db-shm db-journal sqlite-wal sqlite-shm sqlite-journal pid
 	dump rdb par2 sfv md5 sha1 sha256 mhl ascmhl crc torrent sig asc pem crt p12 gpg
 	plist dat info nfo meta thumb preview proxy mask rev ver
 `)

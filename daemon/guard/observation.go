@@ -27,6 +27,8 @@ type Observation struct {
 	// DeletedIn directories that stayed.
 	DeletedWhole uint64 `cbor:"9,keyasint,omitempty"`
 	DeletedIn    uint64 `cbor:"10,keyasint,omitempty"`
+	// DeletedMedia, of the others, had a beginning of their own to promise.
+	DeletedMedia uint64 `cbor:"18,keyasint,omitempty"`
 
 	// Renamed, of Deleted without DeletedWhole, seem to live on beside where
 	// they were, under an extension that nobody knows.
@@ -58,6 +60,7 @@ func (o *Observation) Add(other Observation) {
 	o.Deleted += other.Deleted
 	o.DeletedWhole += other.DeletedWhole
 	o.DeletedIn += other.DeletedIn
+	o.DeletedMedia += other.DeletedMedia
 	o.Renamed += other.Renamed
 	o.Wrapped += other.Wrapped
 	o.Checked += other.Checked
