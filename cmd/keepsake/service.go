@@ -192,7 +192,7 @@ func (u *serviceUnit) mayInstall() error {
 		return err
 	}
 	if why := changeable(program); why != "" {
-		return fmt.Errorf("%s, and whoever changes this program becomes root with the service; run: install -m 0755 %s /usr/local/bin/keepsake, then /usr/local/bin/keepsake service install (or --force)", why, program)
+		return fmt.Errorf("%s, and whoever changes this program becomes root with the service; make both root's alone (chown root, chmod go-w), or put %s where they are, such as /usr/local/bin, and run that one (or --force)", why, program)
 	}
 	return nil
 }

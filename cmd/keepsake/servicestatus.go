@@ -45,7 +45,7 @@ func (u *serviceUnit) status(ctx context.Context) error {
 		}
 		u.out.printf("Configuration  %s: %s", u.configPath(), configuredText)
 		if u.inPlay {
-			u.out.printf("Service        %s (%s), %s. %s", state["ActiveState"], state["SubState"], state["UnitFileState"], state["StatusText"])
+			u.out.printf("Service        %s", sentence(state))
 		} else {
 			u.out.printf("Service        systemd does not run here")
 		}
@@ -69,4 +69,17 @@ func (u *serviceUnit) ask(ctx context.Context) (map[string]string, error) {
 		state[key] = value
 	}
 	return state, nil
+}
+
+// sentence is what systemd answered, as a person reads it. A unit that is not
+// there has no state of its file, and one that never ran no status.
+func sentence(state map[string]string) string {
+	s := state["ActiveState"] + " (" + state["SubState"] + ")"
+	if enabled := state["UnitFileState"]; enabled != "" {
+		s += ", " + enabled
+	}
+	if text := state["StatusText"]; text != "" {
+		s += ": " + text
+	}
+	return s
 }
