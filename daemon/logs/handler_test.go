@@ -106,7 +106,7 @@ func TestBoundedLines(t *testing.T) {
 	const (
 		causes, burst = 32, 5
 		hours         = 24
-		perMinute     = 100
+		perMinute     = 20
 	)
 	day := func(burst int) int {
 		c, w := newClock(), &lines{}
@@ -141,7 +141,7 @@ func TestBoundedLines(t *testing.T) {
 func TestBoundedMemory(t *testing.T) {
 	log := slog.New(logs.New(logs.Options{Writer: io.Discard}))
 	many := func(from int) uint64 {
-		for i := range 20_000 {
+		for i := range 5_000 {
 			log.Warn(strings.Repeat("long ", 200) + fmt.Sprint(from+i))
 		}
 		runtime.GC()
@@ -150,7 +150,7 @@ func TestBoundedMemory(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := many(0)
-	after := many(20_000)
+	after := many(5_000)
 	if after > before+1<<20 {
 		t.Errorf("the heap grew from %d to %d", before, after)
 	}
