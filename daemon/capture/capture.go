@@ -37,6 +37,8 @@ type Options struct {
 	// Links is the table of multiply linked files, which the run asks and keeps;
 	// nil if names of one file are not to be followed.
 	Links *Links
+	// Read says how gently files are read.
+	Read ReadOptions
 	// Own are absolute paths that are left out because they are keepsake's:
 	// repository, state, mount.
 	Own []string
@@ -160,7 +162,7 @@ func Run(ctx context.Context, options Options) (*Result, error) {
 	}
 	started := o.Now()
 	o.base = o.Progress.Counts()
-	if err := checkRequired(o.Require); err != nil {
+	if err := errors.Join(checkRequired(o.Require), o.Read.validate()); err != nil {
 		return nil, err
 	}
 	for {

@@ -20,7 +20,8 @@
 //     read once more; if it does not come to rest, its previous version is
 //     kept for a day, or for an hour if it is torn itself; without one, or later,
 //     what was read is stored flagged as torn. Either way the path is listed as
-//     missed.
+//     missed. Stores through maps move the times as writes do, since the pages
+//     of a recently changed file are written back first.
 //   - What belongs together is captured at one moment: after the last part was
 //     read, all of them are looked at once more. If one changed, the previous
 //     versions of all are kept, and listed; what has none waits. Bundles are raw
@@ -60,6 +61,8 @@
 // What commands print is captured the same way, by [Outputs]: a file is good only
 // if its command did not fail and printed enough, else it keeps its previous
 // version and is missed.
+//
+// Reading can be limited, and can leave the page cache as it was (ReadOptions).
 //
 // Special files are recorded, never opened. Access times are neither kept nor,
 // where the system allows, touched.

@@ -167,6 +167,7 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 	if before.typ != tree.File {
 		return nil, false, errNotFile
 	}
+	settlePages(fd, before)
 	fs, err := p.filesystems.of(before.device, fd)
 	if err != nil {
 		return nil, false, err
@@ -189,6 +190,6 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 		n.Flags |= tree.Racy
 	}
 	changed = after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime || n.Size != before.size ||
-		!p.grouped.has(j.rel) && logged(j.dir, j.name, f)
+		!p.grouped.has(j.rel) && r.pages && logged(j.dir, j.name)
 	return n, changed, nil
 }

@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -312,10 +311,7 @@ func (g *group) forget(p *pass) {
 
 // logged reports whether a database that has no logs in the listing has one
 // now: what was read may be half of a change, and the log the other half.
-func logged(dir int, name string, f *os.File) bool {
-	if database, err := pageEdited(f); err != nil || !database {
-		return false
-	}
+func logged(dir int, name string) bool {
 	for _, suffix := range [...]string{suffixWAL, suffixJournal} {
 		if _, err := statAt(dir, name+suffix); err == nil {
 			return true

@@ -29,6 +29,8 @@ type fileReader struct {
 	sum      hash.Hash
 	small    []byte // for files of one chunk
 	look     look   // at what is read
+	content  content
+	pages    bool // the file is of a kind that is changed in place
 }
 
 func (p *pass) newFileReader() (*fileReader, error) {
@@ -54,8 +56,10 @@ type sink interface {
 // SHA-256 with holes as zeros.
 func (r *fileReader) read(ctx context.Context, f *os.File, s stat, n *tree.Node) error {
 	r.look.begin(string(n.Name))
+	r.content.open(ctx, f, s.size, r.p.options.Read)
+	defer r.content.close()
 	if s.size <= uint64(len(r.small)) {
-		return r.readSmall(ctx, f, s, n)
+		return r.readSmall(ctx, s, n)
 	}
 	r.sum.Reset()
 	var to sink
@@ -70,12 +74,13 @@ func (r *fileReader) read(ctx context.Context, f *os.File, s stat, n *tree.Node)
 }
 
 // readSmall reads a file that is one chunk, by the definition of the grades.
-func (r *fileReader) readSmall(ctx context.Context, f *os.File, s stat, n *tree.Node) error {
-	got, err := io.ReadFull(f, r.small[:s.size])
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && err != io.EOF {
+func (r *fileReader) readSmall(ctx context.Context, s stat, n *tree.Node) error {
+	got, err := r.content.ReadAt(r.small[:s.size], 0)
+	if err != nil && err != io.EOF {
 		return err
 	}
 	data := r.small[:got]
+	r.pages = chunking.PageEdited(data[:min(got, pageHead)])
 	r.p.progress.read(got)
 	r.look.see(data, 0)
 	sum := sha256.Sum256(data)
@@ -103,10 +108,11 @@ func allZero(b []byte) bool {
 
 // extents cuts the data of a file, and notes its holes.
 func (r *fileReader) extents(ctx context.Context, f *os.File, s stat, to sink) error {
-	fine, err := pageEdited(f)
+	fine, err := pageEdited(&r.content)
 	if err != nil {
 		return err
 	}
+	r.pages = fine
 	sparse := s.blocks*512 < s.size
 	for off := int64(0); off < int64(s.size); {
 		data, end := off, int64(s.size)
@@ -123,18 +129,20 @@ func (r *fileReader) extents(ctx context.Context, f *os.File, s stat, to sink) e
 		if off = end; data == end {
 			continue
 		}
-		section := io.NewSectionReader(f, data, end-data)
-		if n, err := r.chunks(ctx, section, data, fine, to); err != nil || n < end-data {
+		if n, err := r.chunks(ctx, r.content.section(data, end-data), data, fine, to); err != nil || n < end-data {
 			return err // a file that shrank is found by its size
 		}
 	}
 	return nil
 }
 
+// pageHead bytes are enough to know any kind of file that is changed in place.
+const pageHead = 64
+
 // pageEdited reads the first bytes to see whether the file is of a kind that
 // is changed in place.
-func pageEdited(f *os.File) (bool, error) {
-	var head [64]byte // any kind is known by less
+func pageEdited(f io.ReaderAt) (bool, error) {
+	var head [pageHead]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && err != io.EOF {
 		return false, err

@@ -1,0 +1,30 @@
+package capture
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A program that writes through a map moves a file's times when it first
+// touches a page, and then no more until the page was written back: the kernel
+// write-protects it for that, and notes the next store. By default that happens
+// every half minute; recentChange leaves it twice as long.
+const recentChange = time.Minute
+
+// settlePages has what was written to a file so far written back, if it changed
+// recently. Whatever is stored through a map from then on moves its times, which
+// the look after the read finds. It comes after the look before the read: what
+// is stored in between is read, and moves the times as well or was there.
+//
+// tmpfs writes nothing back, and notes the first store to a page alone: a file
+// that somebody keeps mapped there may be read while it is written, and nothing
+// shows it.
+func settlePages(fd int, s stat) {
+	edge := kernelTime(-recentChange)
+	if s.mtime.Compare(edge) < 0 && s.ctime.Compare(edge) < 0 {
+		return
+	}
+	// File systems that cannot do it are no worse off than before.
+	_ = retry(func() error { return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE_AND_WAIT) })
+}
