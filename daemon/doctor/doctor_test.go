@@ -238,7 +238,7 @@ func TestSources(t *testing.T) {
 // file system whose changes this kernel does not hear of.
 func TestFUSE(t *testing.T) {
 	base, behind := t.TempDir(), t.TempDir()
-	remote := base + "/lib/remote"
+	remote := base + "/lib/inner/remote"
 	must(t, os.MkdirAll(remote, 0o755))
 	must(t, os.MkdirAll(behind+"/state", 0o700))
 	root, err := fs.NewLoopbackRoot(behind)
@@ -252,12 +252,12 @@ func TestFUSE(t *testing.T) {
 		State: remote + "/state", Repository: remote + "/not/made/yet",
 		Sources: []doctor.Source{
 			{Label: "all", Path: base + "/lib"}, {Label: "remote", Path: remote},
-			{Label: "without", Path: base + "/lib", Exclude: func(rel string, _ bool) bool { return rel == "remote" }},
+			{Label: "without", Path: base + "/lib", Exclude: func(rel string, _ bool) bool { return rel == "inner" }},
 		},
 	})
 	one(t, all, "state file system", doctor.Fail, "fuse.passthrough")
 	one(t, all, "repository file system", doctor.Warn, "fuse.passthrough")
-	one(t, all, "source all", doctor.Warn, "remote (fuse.passthrough)")
+	one(t, all, "source all", doctor.Warn, "inner/remote (fuse.passthrough)")
 	one(t, all, "source remote", doctor.Warn, "fuse.passthrough sends no events")
 	one(t, all, "source without", doctor.OK)
 }

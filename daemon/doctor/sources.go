@@ -34,6 +34,19 @@ func (e *examination) sources(context.Context) {
 	}
 }
 
+// leavesOut reports whether a directory is excluded, or below one that is.
+func (s Source) leavesOut(rel string) bool {
+	if s.Exclude == nil {
+		return false
+	}
+	for i := range len(rel) {
+		if rel[i] == '/' && s.Exclude(rel[:i], true) {
+			return true
+		}
+	}
+	return s.Exclude(rel, true)
+}
+
 // polled says which parts of a source are scanned instead of watched.
 func (e *examination) polled(name string, s Source) {
 	const remedy = "Changes that other machines make there are seen at the next scan (poll = …). Run keepsake where the disk is if they are to be seen at once."
@@ -49,7 +62,7 @@ func (e *examination) polled(name string, s Source) {
 	}
 	var parts []string
 	for _, b := range below {
-		if s.Exclude == nil || !s.Exclude(b.Rel, true) {
+		if !s.leavesOut(b.Rel) {
 			parts = append(parts, fmt.Sprintf("%s (%s)", b.Rel, b.Type))
 		}
 	}

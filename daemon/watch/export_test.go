@@ -50,3 +50,12 @@ func KnowsMounts(path string) bool {
 	m.identify()
 	return m.unique != 0
 }
+
+// MountPoints are those that a text in the manner of mountinfo lists, with the
+// type of each.
+func MountPoints(text string) (points []string) {
+	for _, m := range parseMounts([]byte(text)) {
+		points = append(points, m.point+" "+m.fstype)
+	}
+	return points
+}

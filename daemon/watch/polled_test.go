@@ -109,3 +109,27 @@ func TestRemoteRoot(t *testing.T) {
 	}
 	wantCauses(t, b, watch.CausePolled)
 }
+
+// TestMountinfo reads lines as the kernel writes them, and passes over others.
+func TestMountinfo(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue", "/mnt2 ext3"},
+		{"36 35 0:50 / /a\\040b\\011c\\012d\\134e rw - tmpfs none rw", "/a b\tc\nd\\e tmpfs"},
+		{"36 35 0:50 / /caf\xe9 rw shared:1 master:2 propagate_from:3 - fuse.sshfs host:/x rw,user_id=0", "/caf\xe9 fuse.sshfs"},
+		{"36 35 0:50 / /a\\04 rw - tmpfs none rw", "/a\\04 tmpfs"},
+		{"36 35 0:50 / /a\\999 rw - tmpfs none rw", "/a\\999 tmpfs"},
+		{"x 35 0:50 / /a rw - tmpfs none rw", ""},
+		{"36 35 0:50 / /a", ""},
+		{"36 35 0:50 / /a rw - tmpfs", ""},
+		{" - ", ""},
+		{"", ""},
+	} {
+		got := watch.MountPoints(test.line + "\n")
+		if test.want == "" && len(got) == 0 {
+			continue
+		}
+		if !slices.Equal(got, []string{test.want}) {
+			t.Errorf("%q: %q, want %q", test.line, got, test.want)
+		}
+	}
+}

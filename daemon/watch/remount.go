@@ -54,25 +54,27 @@ func (l *loop) remountedBelow(rel string, watched bool) {
 	}
 	l.stats.Remounts++
 	l.log.Warn("a file system below the watched directory was mounted, unmounted or mounted anew", "root", l.opts.Root, "at", rel)
-	l.doubtBelow(rel, CauseRemount)
+	_, sig, err := look(absolute(l.opts.Root, rel))
+	directory := err != nil || sig.directory // a file can be a mount point, too
+	if directory {
+		l.doubtBelow(rel, CauseRemount)
+	}
 	parentRel, name := split(rel)
 	parent, _ := l.root.find(parentRel)
 	if parent == nil || watched {
-		return // it is not known, so something above it is in doubt already
+		return // not known, so something above it is in doubt already; or nothing was lost
 	}
 	l.touch(parent)
 	if known := parent.children[name]; known != nil {
 		l.drop(known)
 	}
-	_, sig, err := look(absolute(l.opts.Root, rel))
-	switch {
-	case err != nil || sig.directory:
-		d := parent.child(name)
-		l.touch(d)
-		l.enqueue(d, true)
-	default: // a file can be a mount point, too
+	if !directory {
 		l.changed(parent, name, rel)
+		return
 	}
+	d := parent.child(name)
+	l.touch(d)
+	l.enqueue(d, true)
 }
 
 // leftOut reports whether rel is excluded, or below what is.

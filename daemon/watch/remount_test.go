@@ -112,6 +112,30 @@ func TestMountedBelow(t *testing.T) {
 	}
 }
 
+// TestMountedFile mounts a file over another: its directory is read again.
+func TestMountedFile(t *testing.T) {
+	h := start(t, watch.Options{})
+	other := t.TempDir() + "/other"
+	write(t, other, "another content")
+	must(t, os.Mkdir(h.path("d"), 0o755))
+	write(t, h.path("d/file"), "x")
+	h.first()
+	m := make(mirror)
+	m.tree(h.root, ".")
+	if err := syscall.Mount(other, h.path("d/file"), "", syscall.MS_BIND, ""); err != nil {
+		t.Skipf("not run: nothing can be mounted here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(h.path("d/file"), syscall.MNT_DETACH)) })
+	b := h.next(time.Hour)
+	if !slices.Contains(b.Dirs, "d") || len(b.Rescan) > 0 {
+		t.Errorf("%+v", b)
+	}
+	m.apply(h.root, b)
+	if wrong := m.diff(h.root); len(wrong) > 0 {
+		t.Errorf("not covered: %q", wrong)
+	}
+}
+
 // TestSameAgain unmounts a disk, changes it elsewhere, and mounts it in the same
 // place: the same device and the same inode numbers, but the kernel has dropped
 // the watches.
