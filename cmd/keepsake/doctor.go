@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -12,12 +13,14 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"keepsake/daemon/capture"
 	"keepsake/daemon/config"
 	"keepsake/daemon/doctor"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
 	var allowOther bool
+	var problems []doctor.Finding
 	c := &cobra.Command{
 		Use:   "doctor [DIR…]",
 		Short: "Say what should be mended on this machine",
@@ -31,13 +34,39 @@ changed, and neither a key nor an existing repository is needed.
 
 The exit code is 0 if everything is ok or no more than a warning, 1 if anything
 fails.`,
-		RunE: func(c *cobra.Command, dirs []string) error { return a.doctor(c.Context(), dirs, allowOther) },
+		// A configuration that is wrong is a finding like any other.
+		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			problems, err = a.configProblems()
+			return err
+		},
+		RunE: func(c *cobra.Command, dirs []string) error { return a.doctor(c.Context(), dirs, allowOther, problems) },
 	}
 	c.Flags().BoolVar(&allowOther, "allow-other", false, "look at what mount --allow-other needs, too")
 	return c
 }
 
-func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool) error {
+// configProblems reads the configuration, and returns what is wrong with it.
+// What is looked at then are the usual places.
+func (a *app) configProblems() ([]doctor.Finding, error) {
+	err := a.readConfig()
+	wrong, ok := errors.AsType[*config.FileError](err)
+	if !ok {
+		return nil, err
+	}
+	a.env.system = filepath.Dir(a.configFile()) == systemConfigDir
+	var found []doctor.Finding
+	for _, p := range wrong.Problems {
+		remedy := p.Remedy
+		if remedy == "" {
+			remedy = "See keepsake config check."
+		}
+		p.Remedy = ""
+		found = append(found, doctor.Finding{Name: "configuration", Level: doctor.Fail, Detail: p.String(), Remedy: remedy})
+	}
+	return found, nil
+}
+
+func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool, problems []doctor.Finding) error {
 	o := doctor.Options{
 		Config:     a.configFile(),
 		Repository: a.repositoryDir(),
@@ -50,12 +79,12 @@ func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool) error 
 	}
 	for _, s := range a.config.Sources {
 		if len(dirs) == 0 && s.Path != "" {
-			o.Sources = append(o.Sources, a.examined(s.Label, s.Path))
+			o.Sources = append(o.Sources, a.examined(s))
 		}
 	}
 	for _, dir := range dirs {
 		dir = a.env.abs(dir)
-		o.Sources = append(o.Sources, a.examined(filepath.Base(dir), dir))
+		o.Sources = append(o.Sources, a.examined(a.config.NewSource(filepath.Base(dir), dir)))
 	}
 	var counted atomic.Int64
 	o.Progress = func(_ string, n int) { counted.Store(int64(n)) }
@@ -63,7 +92,7 @@ func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool) error 
 	stop := out.watchProgress(ctx, func() progress {
 		return progress{Action: "counting", Files: counted.Load(), Noun: "directory"}
 	})
-	findings := doctor.Check(ctx, o)
+	findings := append(problems, doctor.Check(ctx, o)...)
 	stop()
 	if err := ctx.Err(); err != nil {
 		return err
@@ -76,15 +105,25 @@ func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool) error 
 }
 
 // examined is a source as the daemon would watch it.
-func (a *app) examined(label, path string) doctor.Source {
-	real := config.Resolve(path)
+func (a *app) examined(s config.Source) doctor.Source {
+	real := config.Resolve(s.Path)
 	own := map[string]bool{}
 	for _, dir := range a.ownDirs(a.repositoryDir()) {
 		if rel, err := filepath.Rel(real, dir); err == nil && filepath.IsLocal(rel) {
 			own[rel] = true
 		}
 	}
-	return doctor.Source{Label: label, Path: path, Exclude: func(rel string, _ bool) bool { return own[rel] }}
+	rules, err := capture.NewRules(s.Exclude, s.Presets, s.CacheDirTag)
+	if err != nil {
+		rules = nil // reading the configuration has refused it
+	}
+	return doctor.Source{Label: s.Label, Path: s.Path, Exclude: func(rel string, isDir bool) bool {
+		if own[rel] || rules == nil {
+			return own[rel]
+		}
+		_, out := rules.Match(rel, isDir)
+		return out
+	}}
 }
 
 // usedKeyFile is the key file if somebody named one or there is one in the
