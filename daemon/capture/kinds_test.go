@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,16 +139,17 @@ func TestPassesOfOneRunAddUp(t *testing.T) {
 		write(t, path, random(uint64(i), 3000))
 	}
 	passes := 1
-	clock := later()
+	var ticks atomic.Int64
+	begin := later()
 	res, _ := back(t, s.r, s.dir, func(o *capture.Options) {
-		o.PassTime = 20 * 1e9
+		o.PassTime = 20 * time.Second
 		o.Published = func(s store.Snapshot) {
 			passes++
 			if s.Basis != tree.InProgress {
 				t.Errorf("basis %v", s.Basis)
 			}
 		}
-		o.Now = func() time.Time { clock = clock.Add(1e9); return clock }
+		o.Now = func() time.Time { return begin.Add(time.Duration(ticks.Add(1)) * time.Second) }
 	})
 	o := res.Observation
 	if o.Misfit != 90 || o.Modified != 90 || o.Before.Files != 100 || o.After.Files != 100 || len(res.Findings) != 1 {
