@@ -8,8 +8,6 @@ import (
 	"os/user"
 	"path/filepath"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"keepsake/daemon/config"
 	"keepsake/store/durable"
 )
@@ -25,17 +23,8 @@ const (
 
 // takenConfig is a configuration that a service takes over.
 type takenConfig struct {
-	from string
-	text string
-	top  configTop
-}
-
-// configTop is what a service must know and a person's configuration may leave
-// out, because it lies at that person's usual places.
-type configTop struct {
-	Repository string `toml:"repository,omitempty"`
-	Mount      string `toml:"mount,omitempty"`
-	KeyFile    string `toml:"key-file,omitempty"`
+	from, text string
+	keyFile    string
 }
 
 // configPath is where the configuration lies on this machine.
@@ -64,50 +53,41 @@ func (u *serviceUnit) newConfig() (*takenConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	var has struct {
-		configTop
-		Sources []map[string]any `toml:"source"`
+	c, err := config.Parse(b)
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		return nil, &config.FileError{Path: from, Problems: problems}
 	}
-	if err := toml.Unmarshal(b, &has); err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
-	}
-	if len(has.Sources) == 0 {
+	if len(c.Sources) == 0 {
 		return nil, fmt.Errorf("%s names no source; the service would keep nothing", from)
 	}
-	c := &takenConfig{from: from, top: has.configTop}
-	add := c.complete(u.a, home)
-	head, err := toml.Marshal(add)
+	u.a.completeConfig(&c, home)
+	text, err := c.Amend(b)
 	if err != nil {
 		return nil, err
 	}
-	// Keys of the top come before all tables, so that the head is right for
-	// whatever follows.
-	c.text = fmt.Sprintf("# Taken over by keepsake service install from %s\n%s%s", from, head, b)
-	return c, nil
+	text = fmt.Appendf(nil, "# Taken over by keepsake service install from %s\n%s", from, text)
+	return &takenConfig{from, string(text), c.KeyFile}, nil
 }
 
-// complete returns what the person's usual places add.
-func (c *takenConfig) complete(a *app, home string) configTop {
-	var add configTop
-	if c.top.Repository == "" {
-		add.Repository = filepath.Join(home, ".local/share/keepsake")
+// completeConfig says what a service must know and a person's configuration may
+// leave out, because it lies at that person's usual places.
+func (a *app) completeConfig(c *config.Config, home string) {
+	if c.Repository == "" {
+		c.Repository = filepath.Join(home, ".local/share/keepsake")
 		if home == a.env.home {
-			add.Repository = a.env.dataDir()
+			c.Repository = a.env.dataDir()
 		}
-		c.top.Repository = add.Repository
 	}
-	if c.top.Mount == "" {
-		add.Mount = systemView
+	if c.Mount == "" {
+		c.Mount = systemView
 	}
 	key := filepath.Join(home, ".config/keepsake/key")
 	if home == a.env.home {
 		key = a.env.defaultKeyFile()
 	}
-	if c.top.KeyFile == "" && exists(key) {
-		add.KeyFile = key
-		c.top.KeyFile = key
+	if c.KeyFile == "" && exists(key) {
+		c.KeyFile = key
 	}
-	return add
 }
 
 func (u *serviceUnit) writeConfig(disk *durable.Disk, c *takenConfig) error {
@@ -119,8 +99,8 @@ func (u *serviceUnit) writeConfig(disk *durable.Disk, c *takenConfig) error {
 		return err
 	}
 	u.out.printf("Configuration  %s, taken over from %s", path, c.from)
-	if c.top.KeyFile != "" {
-		u.out.printf("Key            %s stays where it is", c.top.KeyFile)
+	if c.keyFile != "" {
+		u.out.printf("Key            %s stays where it is", c.keyFile)
 	}
 	u.out.note("the service keeps its state in %s: its first run reads all metadata once and begins a new chain. Stop keepsake up if it runs, or two processes keep the same sources", systemStateDir)
 	return nil

@@ -240,6 +240,32 @@ func TestUpMountedTwice(t *testing.T) {
 }
 
 // TestUpMountJSON: a program that runs up learns what a person would see.
+// TestUpKeepsWhatPeopleWrote: a further directory is added to a configuration,
+// and comments and settings in it stay.
+func TestUpKeepsWhatPeopleWrote(t *testing.T) {
+	needsFUSE(t)
+	t.Parallel()
+	m := newMachine(t)
+	writeFile(t, m.path("first/a"), []byte("a"))
+	writeFile(t, m.path("second/b"), []byte("b"))
+	path := filepath.Join(m.home, ".config/keepsake/keepsake.toml")
+	written := "# Ours.\n\n[defaults]\nsettle = \"1s\" # cards are fast\n\n[[source]]\nlabel = \"first\"\npath = \"" + m.path("first") + "\"\n"
+	writeFile(t, path, []byte(written))
+	up := m.up(m.path("second"))
+	b, err := os.ReadFile(path)
+	check(t, err)
+	if !strings.Contains(string(b), written) || !strings.HasSuffix(string(b), "\n[[source]]\nlabel = \"second\"\npath = \""+m.path("second")+"\"\n") || !strings.HasPrefix(string(b), "repository = ") {
+		t.Errorf("the configuration has become\n%s", b)
+	}
+	if code := up.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("up ended with %d", code)
+	}
+	if s := m.ok("config", "check"); !strings.Contains(s.stdout, "2 sources: first, second") {
+		t.Errorf("config check says %s", s.stdout)
+	}
+	m.gone()
+}
+
 func TestUpMountJSON(t *testing.T) {
 	needsFUSE(t)
 	t.Parallel()

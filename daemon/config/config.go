@@ -96,7 +96,22 @@ func Default(profile string) Config {
 func (c Config) NewSource(label, path string) Source {
 	s := c.Defaults
 	s.Label, s.Path = label, path
+	s.Schedule = inherited(c.Defaults.Schedule, s)
 	return s
+}
+
+// inherited is what a source has of the defaults' schedule if it says nothing of
+// its own there. Every is for directories: nothing tells that the output of a
+// command has changed, and a dump at 02:30 must not become one every quarter of
+// an hour. And without a time there is nothing to be later than.
+func inherited(usual schedule.Schedule, s Source) schedule.Schedule {
+	if s.IsCommand() {
+		usual.Every = 0
+	}
+	if s.Schedule.Every == 0 && len(s.Schedule.At) == 0 {
+		usual.Delay = 0
+	}
+	return usual
 }
 
 // Equal reports whether two configurations say the same.

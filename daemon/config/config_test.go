@@ -185,3 +185,51 @@ func TestKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestEachKeyAlone: a key that is set is the one that counts, and no other. A
+// line of the table that is a copy of its neighbour shows here.
+func TestEachKeyAlone(t *testing.T) {
+	values := map[string]string{
+		"text": `"x"`, "path": `"/x"`, "duration": `"1h7m"`, "size": `"99MiB"`, "size per second": `"98MiB/s"`, "share": "0.33", "number": "777",
+		"list of patterns": `["*.x"]`, "list of presets": `["nle-caches"]`, "list of times": `["Sun 03:03"]`,
+		"list of commands": `[["x", "y"]]`, "list of texts": `["/x"]`, "list of relative paths": `["x"]`,
+		"one of production, development": `"development"`, `table, or "everything"`: `"everything"`,
+	}
+	const source = "[[source]]\nlabel = \"a\"\npath = \"/a\"\n"
+	for _, k := range config.Keys() {
+		value := values[k.Type]
+		switch {
+		case k.Type == "true or false":
+			value = map[string]string{"true": "false", "false": "true"}[k.Default]
+		case k.Name == "metrics":
+			value = `"127.0.0.1:9273"`
+		case strings.HasSuffix(k.Name, ".least"):
+			value = "33" // of 100 at most
+		case k.Section == "source.output" || k.Section == "source" && k.Name != "require":
+			continue // the other tests cannot do without them
+		}
+		if value == "" {
+			t.Errorf("no value for %s of the type %s", k.Name, k.Type)
+			continue
+		}
+		line := k.Name + " = " + value
+		text := source + line + "\n"
+		if k.Section != "source" {
+			text = strings.TrimPrefix(k.Section+".", ".") + line + "\n" + source
+		}
+		b, err := parse(t, text).Marshal()
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		var said []string
+		for l := range strings.Lines(string(b)) {
+			if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "[") && l != `label = "a"` && l != `path = "/a"` {
+				said = append(said, l)
+			}
+		}
+		if len(said) != 1 || said[0] != line {
+			t.Errorf("%q is held as %q", text, said)
+		}
+	}
+}

@@ -16,6 +16,7 @@ func FuzzParse(f *testing.F) {
 		"profile = \"development\"\n[defaults]\nkeep = \"everything\"\nat = [\"Mon..Fri 12:00\", \"Sat,Sun 6:15\"]\n",
 		"[[source]]\nlabel = \"a\"\npath = \"/a\"\nguards = { shrunk = { on = false }, renamed.most = 0 }\nexclude = [\"*.tmp\", \"!/x/\"]\nbefore = [\"a\", \"b\"]\n",
 		"[[source]]\nlabel = \"a\"\ncommand = [\"x\"]\nfile = 'x'\nevery = \"1h\"\nmin-share = 0.25\n[[source.output]]\ncommand = [\"y\"]\nfile = \"\"\"y\"\"\"\n",
+		"[[source]]\nlabel = \"a\"\ncommand = [\"x\"]\nfile = \"x\"\nevery = \"1y\"\n[[source.output]]\ncommand = []\nfile = \"y\"\n",
 		"source = [{ label = \"a\", path = \"/a\", keep.daily = 0x10 }]\nmax-read = \"1.5MiB/s\"\nmetrics = \"[::1]:1\"\n",
 		"defaults.keep.tags = [\"a\\u0000b\"]\nnotify = { command = [\"/x\"], timeout = \"1m30s\" }\n",
 		"[source]\npath = 3\n[source.output]\n[[defaults]]\n",

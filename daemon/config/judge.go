@@ -44,8 +44,6 @@ func (r *reading) judgeSource(at string, s *Source) {
 		return
 	case hasPath && s.Path == "":
 		r.problem(r.line(at, "path"), "source.path", "is empty", "write the directory that is to be kept")
-	case hasCommand && len(s.Outputs[0].Command) == 0:
-		r.problem(r.line(at, "command"), "source.command", "names no program", "write the program first")
 	case hasCommand && !hasFile:
 		r.problem(r.line(at, "command"), "source.command", "has no file", `write file = "NAME": the output needs a name in the snapshot`)
 	}

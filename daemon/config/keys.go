@@ -204,7 +204,7 @@ func ownKeys() []field[Source] {
 // that the source is about.
 func outputKeys() []field[Output] {
 	return []field[Output]{
-		setting("command", commandKind, func(o *Output) *[]string { return &o.Command }).
+		setting("command", requiredCommand, func(o *Output) *[]string { return &o.Command }).
 			means("instead of a path: the command whose standard output is kept").forOnly("command"),
 		setting("file", insideKind, func(o *Output) *string { return &o.File }).
 			means("the file that the output becomes").forOnly("command"),

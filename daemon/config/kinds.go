@@ -148,9 +148,10 @@ var commandsKind = kind[[][]string]{
 	write: listKind("", commandKind).write,
 }
 
+// requiredCommand is a command that runs something.
 var requiredCommand = commandKind.checked(func(args []string) (string, string) {
 	if len(args) == 0 {
-		return "names no program", "write the program first, or remove the empty list"
+		return "names no program", "write the program first"
 	}
 	return "", ""
 })

@@ -36,6 +36,7 @@ func (c Config) Marshal() ([]byte, error) {
 type writer struct{ bytes.Buffer }
 
 func (w *writer) source(s, usual Source) {
+	usual.Schedule = inherited(usual.Schedule, s)
 	w.WriteString("\n[[source]]\n")
 	writeFields(w, "", sourceKeys(), &s, &usual)
 	for i := 1; i < len(s.Outputs); i++ {

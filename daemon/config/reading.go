@@ -76,7 +76,7 @@ func (r *reading) profile(root *table) string {
 }
 
 func (r *reading) readSource(path string, t *table) {
-	s := r.config.NewSource("", "")
+	s := r.config.Defaults
 	if t.get("command") != nil || t.get("file") != nil {
 		s.Outputs = make([]Output, 1)
 	}
@@ -97,14 +97,16 @@ func (r *reading) readSource(path string, t *table) {
 // settleSchedule takes from a source what the defaults say about times, where it
 // has no meaning for this one.
 func (r *reading) settleSchedule(at string, s *Source) {
-	if s.IsCommand() && s.Schedule.Every > 0 && !r.given(at, "every") {
-		// A dump at 02:30 must not become one every quarter of an hour.
-		s.Schedule.Every = 0
+	defaults := r.config.Defaults.Schedule
+	if s.IsCommand() && !r.given(at, "every") && defaults.Every > 0 {
+		s.Schedule.Every = inherited(defaults, *s).Every
 		r.because[join(at, "every")] = "nothing tells that the output of a command has changed: the defaults' every is for directories"
 	}
-	if s.Schedule.Delay > 0 && s.Schedule.Every == 0 && len(s.Schedule.At) == 0 && !r.given(at, "random-delay") {
-		s.Schedule.Delay = 0
-		r.because[join(at, "random-delay")] = "without every or at there is no time to be later than"
+	if !r.given(at, "random-delay") {
+		s.Schedule.Delay = inherited(defaults, *s).Delay
+		if s.Schedule.Delay != defaults.Delay {
+			r.because[join(at, "random-delay")] = "without every or at there is no time to be later than"
+		}
 	}
 }
 
