@@ -10,36 +10,74 @@ import (
 	"time"
 
 	"keepsake/daemon"
-	"keepsake/daemon/capture"
+	"keepsake/daemon/config"
+	"keepsake/daemon/schedule"
 	"keepsake/packaging/torture"
 	"keepsake/store"
 	"keepsake/store/storetest"
 	"keepsake/store/tree"
 )
 
-// kept runs a keeper over one directory and hands out its events.
-func kept(t *testing.T, r *store.Repository, dir string, events chan<- daemon.Event) *daemon.Keeper {
-	t.Helper()
-	source, _, err := capture.Bind(t.Context(), r, "lib", dir, "host")
-	if err != nil {
-		t.Fatal(err)
+// settle is short: these tests make no slow writers.
+const settle = 150 * time.Millisecond
+
+// configured is a configuration of one directory that is captured as soon as
+// its changes rest.
+func configured(dir string, change ...func(*config.Source)) config.Config {
+	c := config.Default(config.Development)
+	s := c.NewSource("lib", dir)
+	s.Settle, s.Schedule, s.Reread = settle, schedule.Schedule{}, 0
+	for _, f := range change {
+		f(&s)
 	}
-	k, err := daemon.New(daemon.Options{
-		Repository: r, Sources: []daemon.Watched{{Source: source, Path: dir}}, Host: "host",
-		Settle: 150 * time.Millisecond, Report: func(e daemon.Event) { events <- e },
+	c.Sources = []config.Source{s}
+	return c
+}
+
+// running is a keeper at work.
+type running struct {
+	*daemon.Keeper
+	stop func() // and wait for its end
+}
+
+// run runs a keeper and hands out its events. The caller stops it.
+func run(t *testing.T, r *store.Repository, c config.Config, events chan<- daemon.Event) running {
+	t.Helper()
+	k, err := daemon.New(t.Context(), daemon.Options{
+		Repository: r, Config: c, Host: "host", Report: func(e daemon.Event) { events <- e },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var run sync.WaitGroup
-	run.Go(func() {
+	var work sync.WaitGroup
+	work.Go(func() {
 		if err := k.Run(ctx); err != nil {
 			t.Errorf("keeper: %v", err)
 		}
 	})
-	t.Cleanup(func() { cancel(); run.Wait() })
-	return k
+	return running{k, func() { cancel(); work.Wait() }}
+}
+
+// kept is run until the test ends.
+func kept(t *testing.T, r *store.Repository, c config.Config, events chan<- daemon.Event) *daemon.Keeper {
+	t.Helper()
+	k := run(t, r, c, events)
+	t.Cleanup(k.stop)
+	return k.Keeper
+}
+
+// newest is the newest snapshot of the only source.
+func newest(t *testing.T, r *store.Repository) store.Snapshot {
+	t.Helper()
+	all, _, err := r.Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		return store.Snapshot{}
+	}
+	return store.Newest(all)
 }
 
 // names lists all paths of a snapshot.
@@ -72,7 +110,7 @@ func TestKeeperFollowsTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := make(chan daemon.Event, 1000)
-	k := kept(t, r, dir, events)
+	kept(t, r, configured(dir), events)
 	if e := <-events; e.Err != nil || !e.First {
 		t.Fatalf("first event %+v", e)
 	}
@@ -102,7 +140,7 @@ func TestKeeperFollowsTheDirectory(t *testing.T) {
 	}))
 	deadline := time.After(60 * time.Second)
 	for {
-		newest := k.State()[0].Newest
+		newest := newest(t, r)
 		if same(names(t, r, &newest.Root), want) && modeOf(t, r, newest, "2026") == 0o700 && sizeOf(t, r, newest, "top.txt") == 3 {
 			break
 		}
@@ -156,7 +194,7 @@ func TestRootThatGoesAwayIsNotEmptied(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := make(chan daemon.Event, 1000)
-	kept(t, r, dir, events)
+	kept(t, r, configured(dir), events)
 	<-events
 	if err := os.Rename(dir, dir+"-away"); err != nil {
 		t.Fatal(err)

@@ -90,7 +90,7 @@ var house = []room{
 			"crypto", "store", "store/retention", "store/state", "store/tree", "fusefs", "daemon/watch", "daemon/control", "daemon/capture", "daemon/restore",
 			"daemon/schedule", "daemon/guard", "daemon/command", "daemon/alert", "daemon/health", "daemon/config", "daemon/supervise",
 		},
-		modules: []string{toml, flock, xSync, xSystem},
+		modules: []string{"golang.org/x/time", toml, flock, xSync, xSystem},
 	},
 
 	// Above the command line, which writes the units that it holds; its tests look at what the daemon promises.
@@ -99,7 +99,7 @@ var house = []room{
 		path:  "cmd/keepsake",
 		rooms: []string{everything},
 		modules: []string{
-			"github.com/spf13/cobra", "github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize", toml, flock,
+			prometheus, "github.com/spf13/cobra", "github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize", toml, flock,
 			"golang.org/x/term", xSync, xSystem,
 		},
 		terminal: true, exits: true,

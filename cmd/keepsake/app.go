@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -28,8 +29,9 @@ type app struct {
 		verbose                     int
 	}
 	config config.Config
-	screen *screen // made on first use, when the flags are known
-	mount  string  // where up was told to mount; empty for the usual place
+	screen *screen      // made on first use, when the flags are known
+	mount  string       // where up was told to mount; empty for the usual place
+	log    *slog.Logger // of the service; others say more with -v
 }
 
 // run carries out a command line and returns the exit code.
@@ -66,7 +68,7 @@ snapshot as a folder.
   keepsake snapshots         what there is
   keepsake restore latest --target ~/restored
 
-Every verb works while up is running. keepsake help VERB says more.`,
+Every verb works while up or the service is running. keepsake help VERB says more.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.readConfig() },
@@ -82,7 +84,8 @@ Every verb works while up is running. keepsake help VERB says more.`,
 	root.AddCommand(
 		a.upCommand(), a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.restoreCommand(),
 		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.doctorCommand(),
-		a.configCommand(), a.serviceCommand(), a.versionCommand(),
+		a.backupNowCommand(), a.pauseCommand(), a.ackCommand(), a.notifyCommand(), a.daemonCommand(), a.serviceCommand(),
+		a.configCommand(), a.versionCommand(),
 	)
 	strict(root)
 	return root

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keepsake/daemon"
 	"keepsake/daemon/capture"
 	"keepsake/store"
 	"keepsake/store/tree"
@@ -158,6 +159,10 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	if continued {
 		out.note("%s is continued from the snapshots in the repository; all metadata is read once", label)
 	}
+	window, err := daemon.Observed(s.repo, source.ID)
+	if err != nil {
+		return false, err
+	}
 	w, err := s.repo.NewWriter(ctx)
 	if err != nil {
 		return false, err
@@ -171,17 +176,22 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	stop := out.watchProgress(ctx, func() progress { return captureProgress("Backing up "+label, p.Counts()) })
 	r, err := capture.Run(ctx, capture.Options{
 		Repository: s.repo, Writer: w, Source: source, Path: []byte(dir), Tags: args.Tags, Host: args.Host, User: args.User,
-		Rules: rules, Own: s.own, DryRun: args.DryRun, Progress: p,
+		Rules: rules, Own: s.own, DryRun: args.DryRun, Progress: p, Window: window,
 	})
 	err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
 	stop()
 	if err != nil {
 		return false, fmt.Errorf("backing up %s: %w", dir, err)
 	}
+	if !args.DryRun {
+		if err := daemon.Judged(ctx, s.keeper.Load(), s.repo, source.ID, args.User+"@"+args.Host, r); err != nil {
+			return false, err
+		}
+	}
 	s.published()
 	told(out, label, r, p.Counts(), w.Written(), args.DryRun, time.Since(began))
-	for _, mark := range r.Snapshot.Marks {
-		out.note("%s: %s", label, aboutMark(mark))
+	for _, f := range r.Findings {
+		out.note("%s: %s. %s. Nothing expires until keepsake ack %s", label, f.Detail, aboutMark(f.Guard), label)
 	}
 	return r.Missing > 0 || len(r.Snapshot.Marks) > 0, nil
 }

@@ -9,13 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"keepsake/daemon"
 	"keepsake/daemon/health"
 	"keepsake/store"
-	"keepsake/store/tree"
 )
-
-// maxTold bounds the paths that the facts about a snapshot name.
-const maxTold = 64
 
 // overview is what is known of all sources and their repository at one moment.
 type overview struct {
@@ -31,7 +28,10 @@ func (s *session) look(ctx context.Context) (overview, error) {
 	if err != nil {
 		return overview{}, err
 	}
-	byLabel := s.stored(all)
+	byLabel, err := s.stored(all)
+	if err != nil {
+		return overview{}, err
+	}
 	for label, began := range s.runs.all() {
 		f := named(byLabel, label)
 		f.Running, f.LastBegan, f.First = true, began, f.NewestComplete.IsZero()
@@ -53,26 +53,32 @@ func (s *session) look(ctx context.Context) (overview, error) {
 
 // stored is what the snapshots tell of their sources, and that the configured
 // ones exist: one that never got a snapshot must not be missing from status.
-func (s *session) stored(all []store.Snapshot) map[string]*health.Facts {
+func (s *session) stored(all []store.Snapshot) (map[string]*health.Facts, error) {
 	byLabel := map[string]*health.Facts{}
 	for _, source := range s.configured {
 		named(byLabel, source.Label).Path = source.Path
 	}
 	for _, snap := range all { // oldest first
 		f := named(byLabel, snap.Label)
-		f.Newest, f.Looked = manifestFacts(snap), snap.Finished.Time()
+		f.Newest, f.Looked = daemon.SnapshotFacts(snap), snap.Finished.Time()
 		if f.Path = printablePath(string(snap.RootPath)); f.Path == "" {
 			f.Kind = health.Command
-		}
-		f.Alarms = nil
-		for _, mark := range snap.Marks {
-			f.Alarms = append(f.Alarms, health.Alarm{Guard: mark, Detail: aboutMark(mark), Since: snap.Started.Time()})
 		}
 		if snap.Complete() {
 			f.NewestComplete = snap.Started.Time()
 		}
 	}
-	return byLabel
+	for label, f := range byLabel {
+		was, err := daemon.RememberedFacts(s.repo, label)
+		if err != nil {
+			return nil, err
+		}
+		f.Alarms, f.Suspects, f.PausedUntil = was.Alarms, was.Suspects, was.PausedUntil
+		if was.Looked.After(f.Looked) {
+			f.Looked, f.LastEnded, f.LastError = was.Looked, was.LastEnded, was.LastError
+		}
+	}
+	return byLabel, nil
 }
 
 func named(byLabel map[string]*health.Facts, label string) *health.Facts {
@@ -86,49 +92,10 @@ func named(byLabel map[string]*health.Facts, label string) *health.Facts {
 
 // kept is what the keeper knows of its sources; nothing if there is none.
 func (s *session) kept() []health.Facts {
-	k := s.keeper.Load()
-	if k == nil {
-		return nil
+	if k := s.keeper.Load(); k != nil {
+		return k.Facts()
 	}
-	var all []health.Facts
-	for _, state := range k.State() {
-		f := health.Facts{Label: state.Label, Kind: health.Path, OnChange: true, Waiting: state.Waiting, Newest: manifestFacts(state.Newest)}
-		if state.Polled {
-			f.Polled = "not all of its changes are announced by events"
-		}
-		if state.Err != nil {
-			f.LastError = state.Err.Error()
-		}
-		if f.Newest != nil {
-			f.Path, f.Looked = printablePath(string(state.Newest.RootPath)), state.Newest.Finished.Time()
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-// manifestFacts is what a manifest tells; nil for the zero snapshot.
-func manifestFacts(s store.Snapshot) *health.Snapshot {
-	if s.ID == (store.SnapshotID{}) {
-		return nil
-	}
-	h := &health.Snapshot{
-		ID: s.ID.String(), Number: s.Number, Time: s.Started.Time().In(s.Zone()), Finished: s.Finished.Time().In(s.Zone()),
-		Basis: s.Basis.String(), Complete: s.Complete(), Files: s.Stats.Files, Bytes: s.Stats.Bytes,
-		Missed: s.MissedCount, Marks: s.Marks, Why: s.Why,
-	}
-	for _, m := range s.Missed {
-		switch m.Reason {
-		case tree.ReasonFlux, tree.ReasonKept, tree.ReasonBundle:
-			h.Writing++
-		case tree.ReasonPermission, tree.ReasonInput:
-			h.Unreadable++
-		}
-		if len(h.MissedPaths) < maxTold {
-			h.MissedPaths = append(h.MissedPaths, health.Missed{Path: printablePath(string(m.Path)), Reason: m.Reason.String(), Detail: m.Detail})
-		}
-	}
-	return h
+	return nil
 }
 
 // printablePath is a path as JSON and a terminal can take it.

@@ -166,6 +166,9 @@ func count[N int | int64 | uint64](n N, noun string) string {
 
 // logger writes records for those who debug to standard error.
 func (a *app) logger() *slog.Logger {
+	if a.log != nil {
+		return a.log
+	}
 	level := slog.LevelError + 1
 	switch {
 	case a.flags.verbose > 1:

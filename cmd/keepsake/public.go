@@ -127,7 +127,7 @@ func (a *app) joinGroup(path string) string {
 // doors says where a keepsake that stays, up or the service, can be asked beside
 // its state directory.
 func (a *app) doors(verb string, o *control.ServerOptions) error {
-	if verb != "up" && verb != "daemon" {
+	if !keeps(verb) {
 		return nil
 	}
 	o.MetricsAddress = a.config.Metrics

@@ -34,7 +34,7 @@ type session struct {
 	env     *environment
 	started time.Time
 	own     []string // directories that sources leave out
-	// keeper and mounted are set while up runs.
+	// keeper and mounted are set while up or the service runs.
 	keeper  atomic.Pointer[daemon.Keeper]
 	mounted atomic.Pointer[view]
 
@@ -79,6 +79,10 @@ func handlers() map[string]handler {
 		"key add":     handle(keyAddHandler),
 		"key confirm": handle(keyConfirmHandler),
 		"status":      handle(statusHandler),
+		"backup-now":  handle(backupNowHandler),
+		"pause":       handle(pauseHandler),
+		"ack":         handle(ackHandler),
+		"notify test": handle(notifyTestHandler),
 	}
 }
 
@@ -145,21 +149,24 @@ func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, er
 	if err != nil {
 		return 0, err
 	}
-	if req.Verb == "up" {
+	if keeps(req.Verb) {
 		info, err := c.Info(ctx)
 		if err != nil {
 			return 0, err
 		}
-		switch info.Verb {
-		case "up":
-			return 0, fmt.Errorf("keepsake up is running already: %w", &state.OwnedError{Dir: dir, PID: info.PID})
-		case "mount":
-			return 0, fmt.Errorf("stop keepsake mount first, up shows the snapshots itself: %w", &state.OwnedError{Dir: dir, PID: info.PID})
+		switch {
+		case keeps(info.Verb):
+			return 0, fmt.Errorf("keepsake %s is running already: %w", info.Verb, &state.OwnedError{Dir: dir, PID: info.PID})
+		case info.Verb == "mount":
+			return 0, fmt.Errorf("stop keepsake mount first, %s shows the snapshots itself: %w", req.Verb, &state.OwnedError{Dir: dir, PID: info.PID})
 		}
 		return 0, control.ErrNoOwner // a verb that ends by itself; wait for that
 	}
 	return c.Do(ctx, req, a.stream())
 }
+
+// keeps reports whether a verb keeps sources until it is stopped.
+func keeps(verb string) bool { return verb == "up" || verb == "daemon" }
 
 // open opens the repository in this process.
 func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) {

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -25,63 +25,15 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	if u.made == nil {
 		u.out.say("Repository  %s", u.repo)
 	}
-	watched, err := u.bind(ctx, s)
-	if err != nil {
-		return err
-	}
-	// Only what works is worth repeating without being asked.
-	if err := u.saveConfig(); err != nil {
-		return err
-	}
-	m, err := s.mountAt(ctx, u.mount, false, u.out)
-	switch {
-	case occupied(err):
-		return err // better seen now than later
-	case err != nil:
-		u.out.note("%v; backups go on without the mounted view", err)
-		return u.watch(ctx, s, watched)
-	}
-	s.mounted.Store(m)
-	err = u.watch(ctx, s, watched)
-	s.mounted.Store(nil)
-	return errors.Join(err, m.Unmount())
-}
-
-func (u *up) bind(ctx context.Context, s *session) ([]daemon.Watched, error) {
-	var watched []daemon.Watched
-	for _, src := range u.sources {
-		if src.IsCommand() {
-			u.out.note("%s is the output of a command: keepsake daemon takes it, and not up", src.Label)
-			continue
-		}
-		source, continued, err := capture.Bind(ctx, s.repo, src.Label, src.Path, u.a.env.host)
-		if err != nil {
-			return nil, err
-		}
-		if continued {
-			u.out.note("%s is continued from the snapshots in the repository; all metadata is read once", src.Label)
-		}
-		watched = append(watched, daemon.Watched{Source: source, Path: src.Path})
-	}
-	return watched, nil
-}
-
-// watch runs the keeper and tells what it does.
-func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) error {
 	counts := &capture.Progress{}
 	counts.Expect(u.bytes)
-	first := len(watched)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	note := "browse: " + filepath.Join(u.mount, "latest")
-	stop := u.out.watchProgress(ctx, func() progress {
-		p := captureProgress("Safe so far", counts.Counts())
-		p.Note = note
-		return p
-	})
-	defer func() { stop() }()
-	k, err := daemon.New(daemon.Options{
-		Repository: s.repo, Sources: watched, Host: u.a.env.host, User: u.a.env.user, Own: s.own,
+	kept := u.a.config
+	kept.Sources = u.sources
+	shown := u.showProgress(ctx, counts)
+	defer shown()
+	first := len(u.sources)
+	k, err := daemon.New(ctx, daemon.Options{
+		Repository: s.repo, Config: kept, Host: u.a.env.host, User: u.a.env.user, Own: s.own,
 		Progress: counts, Log: u.a.logger(),
 		Report: func(e daemon.Event) {
 			if e.Err == nil {
@@ -89,8 +41,7 @@ func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) er
 			}
 			if e.First {
 				if first--; first == 0 {
-					stop()
-					stop = func() {}
+					shown()
 				}
 			}
 			u.tell(e)
@@ -102,17 +53,35 @@ func (u *up) watch(ctx context.Context, s *session, watched []daemon.Watched) er
 	if err != nil {
 		return err
 	}
-	s.keeper.Store(k)
-	defer s.keeper.Store(nil)
-	return k.Run(ctx)
+	// Only what works is worth repeating without being asked.
+	if err := u.saveConfig(); err != nil {
+		return err
+	}
+	return s.keep(ctx, k, viewPlace{dir: u.mount}, u.out, func() {})
+}
+
+// showProgress shows how much is safe until the returned function is called,
+// which may happen more than once.
+func (u *up) showProgress(ctx context.Context, counts *capture.Progress) (end func()) {
+	note := "browse: " + filepath.Join(u.mount, "latest")
+	stop := u.out.watchProgress(ctx, func() progress {
+		p := captureProgress("Safe so far", counts.Counts())
+		p.Note = note
+		return p
+	})
+	return sync.OnceFunc(stop)
 }
 
 // tell prints one line for what happened to a source.
 func (u *up) tell(e daemon.Event) {
+	if e.Note != "" {
+		u.out.note("%s %s", e.Label, e.Note)
+		return
+	}
 	now := time.Now().Format("15:04")
 	writing := uint64(0)
 	for _, m := range e.Missed {
-		if m.Reason == tree.ReasonFlux || m.Reason == tree.ReasonKept {
+		if m.Reason == tree.ReasonFlux || m.Reason == tree.ReasonKept || m.Reason == tree.ReasonBundle {
 			writing++ // an everyday save; it comes again by itself when it rests
 			continue
 		}
@@ -129,8 +98,8 @@ func (u *up) tell(e daemon.Event) {
 		return
 	}
 	e.Missing -= min(e.Missing, writing)
-	for _, mark := range e.Snapshot.Marks {
-		u.out.note("%s %s: %s", now, e.Label, aboutMark(mark))
+	for _, f := range e.Findings {
+		u.out.note("%s %s: %s. %s. Nothing expires until keepsake ack %s", now, e.Label, f.Detail, aboutMark(f.Guard), e.Label)
 	}
 	switch s := e.Snapshot; {
 	case e.Err != nil:

@@ -140,6 +140,14 @@ func (t *Teller) Update(source string, r Report) {
 	t.wake()
 }
 
+// Use tells by another command from now on.
+func (t *Teller) Use(args []string, timeout time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.o.Args, t.o.Timeout = args, timeout
+	t.wake()
+}
+
 // Keep forgets all sources but some: those that the configuration still names. What concerns all of them is kept.
 func (t *Teller) Keep(labels []string) {
 	t.mu.Lock()
@@ -305,14 +313,17 @@ func (t *Teller) Test(ctx context.Context) error {
 
 // deliver runs the command with an event.
 func (t *Teller) deliver(ctx context.Context, e Event) error {
-	if len(t.o.Args) == 0 {
+	t.mu.Lock()
+	o := t.o
+	t.mu.Unlock()
+	if len(o.Args) == 0 {
 		return ErrNoCommand
 	}
-	e.Host, e.Repository = t.o.Host, t.o.Repository
+	e.Host, e.Repository = o.Host, o.Repository
 	b, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	_, err = command.Run(ctx, t.o.command(append(b, '\n')))
+	_, err = command.Run(ctx, o.command(append(b, '\n')))
 	return err
 }

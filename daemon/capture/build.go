@@ -55,6 +55,9 @@ func (b *directoryBuilder) add(e *pending, previous *tree.Node) error {
 		return nil
 	}
 	b.entries++
+	if n.Type != tree.Dir { // those compare themselves
+		b.p.unnamed.compare(b.rel, n, previous)
+	}
 	switch n.Type {
 	case tree.File:
 		b.below.Files++

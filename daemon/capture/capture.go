@@ -31,6 +31,13 @@ type Options struct {
 	// Require are paths, relative to the root, that have to be there and not be
 	// empty; those that are not make the snapshot incomplete.
 	Require []string
+	// Missed are what the caller knows to be missed beyond what the run finds: a
+	// command that should have prepared the source failed.
+	Missed []tree.Missed
+	// Named are the directories that events named before a run that looks at
+	// everything; Result.Unnamed then tells of changes elsewhere. Nil: nobody
+	// wants to know.
+	Named []string
 	// Why says, in words, why the run looks at more than events named; the
 	// snapshot keeps it.
 	Why []string
@@ -144,6 +151,7 @@ type Result struct {
 	Changed bool          // the tree, or what is missing in it, differs from the previous snapshot's
 	Missed  []tree.Missed // by path; all of them up to a bound
 	Missing uint64        // how many there are in all
+	Unnamed []string      // directories in which something had changed and that Options.Named lacks; up to a bound
 	// Dropped is how much was left out on purpose, by rule (FORMAT.md says what
 	// the numbers mean after a run that was limited by events).
 	Dropped []tree.Dropped
@@ -220,7 +228,7 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		p.miss("", tree.ReasonCommand, o.Unprepared)
 	}
 	missed, missing := p.missed.sorted()
-	r = &Result{Missed: missed, Missing: missing}
+	r = &Result{Missed: missed, Missing: missing, Unnamed: p.unnamed.list()}
 	// A snapshot in progress is not what the finished one says, whatever it holds.
 	r.Changed = !ok || prev.Basis == tree.InProgress || !sameTree(&prev.Root, root) || !sameMissed(&prev, missed, missing)
 	r.Dropped = p.dropped.since(p.droppedBefore, o.Dirty != nil)
@@ -279,7 +287,8 @@ func newPass(o *Options, filesystems []tree.Filesystem) (*pass, error) {
 		options: o, repository: o.Repository, writer: o.Writer, log: o.Log, now: o.Now, progress: o.Progress,
 		filesystems: newFilesystems(filesystems),
 		owners:      newOwners(),
-		missed:      &missed{},
+		missed:      &missed{all: slices.Clone(o.Missed)},
+		unnamed:     newUnnamed(o.Named),
 		dropped:     &dropped{},
 		pageCuts:    o.Repository.Cut("page"),
 		listCuts:    o.Repository.Cut("list"),

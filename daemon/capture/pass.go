@@ -28,6 +28,7 @@ type pass struct {
 	filesystems *filesystems
 	owners      *owners
 	missed      *missed
+	unnamed     *unnamed
 	dropped     *dropped
 	linked      *linkRun
 	pageCuts    crypto.PRF

@@ -88,6 +88,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 		return p.lostDirectory(ctx, rel, s, previous, err)
 	}
 	p.progress.directory()
+	p.unnamed.compare(rel, node, previous)
 
 	build := p.newDirectoryBuilder(ctx, rel)
 	build.changes.listed(names, thinned)

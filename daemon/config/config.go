@@ -25,6 +25,7 @@ type Config struct {
 	Profile    string
 	Repository string
 	Mount      string
+	AllowOther bool // other users may enter the view, with the permissions that files had
 	KeyFile    string
 	Group      string // whose members may look on; empty: nobody's
 	Metrics    string // loopback address that serves metrics; empty: the socket alone

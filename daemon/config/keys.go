@@ -42,6 +42,9 @@ func globalKeys() []field[Config] {
 		setting("mount", pathKind, func(c *Config) *string { return &c.Mount }).
 			means("the directory in which snapshots are shown as folders").
 			usually("", "~/Keepsake for people, /run/keepsake/view for the service").needsRestart(),
+		setting("allow-other", boolKind, func(c *Config) *bool { return &c.AllowOther }).
+			means("whether the service lets other users into the view, with the permissions that files had").
+			usually(true, "snapshots that only root can open help nobody; who could not read a file cannot read its snapshots").needsRestart(),
 		setting("key-file", pathKind, func(c *Config) *string { return &c.KeyFile }).
 			means("the file that opens the repository besides the recovery code; keep a copy of it elsewhere").
 			usually("", "the file key beside the configuration, if there is one").needsRestart(),

@@ -42,6 +42,27 @@ func (b Batch) Empty() bool {
 	return !b.All && !b.RootMissing && len(b.Dirs) == 0 && len(b.Rescan) == 0
 }
 
+// Join returns what has to be looked at if a later batch came before b was
+// looked at.
+func (b Batch) Join(later Batch) Batch {
+	if later.RootMissing {
+		return later
+	}
+	union := func(a, b []string) []string {
+		all := slices.Concat(a, b)
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	later.All = b.All || later.All
+	later.Causes = union(b.Causes, later.Causes)
+	if later.All {
+		later.Dirs, later.Rescan = nil, nil
+		return later
+	}
+	later.Dirs, later.Rescan = union(b.Dirs, later.Dirs), union(b.Rescan, later.Rescan)
+	return later
+}
+
 // serve hands a batch to the callers that can have one.
 func (l *loop) serve() {
 	waiting := l.requests[:0]
@@ -63,6 +84,9 @@ func (l *loop) answer(r *request) bool {
 	case <-r.done:
 		return true
 	default:
+	}
+	if r.peek {
+		return l.give(r, l.assemble(true))
 	}
 	now := l.now()
 	if l.missing {

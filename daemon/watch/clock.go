@@ -15,8 +15,8 @@ const (
 	readingTolerance = 50 * time.Millisecond
 )
 
-// wallOffset is the default of Options.WallOffset. Sleep moves both clocks.
-func wallOffset() time.Duration {
+// WallOffset is the default of Options.WallOffset. Sleep moves both clocks.
+func WallOffset() time.Duration {
 	var offset time.Duration
 	for range 5 {
 		before := clock(unix.CLOCK_BOOTTIME)

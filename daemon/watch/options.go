@@ -104,7 +104,7 @@ func (o Options) withDefaults() Options {
 		o.Clock = systemClock{}
 	}
 	if o.WallOffset == nil {
-		o.WallOffset = wallOffset
+		o.WallOffset = WallOffset
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

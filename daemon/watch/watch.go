@@ -21,6 +21,7 @@ type Watcher struct {
 // request is a caller that waits for a batch.
 type request struct {
 	take     bool          // hand out what there is, even nothing
+	peek     bool          // only tell what there is
 	atLatest time.Duration // since the first change
 	asked    bool          // a cookie was written for it,
 	cookie   uint64        // with this number
@@ -86,6 +87,12 @@ func (w *Watcher) Next(ctx context.Context, atLatest time.Duration) (Batch, erro
 // serves a snapshot that somebody asks for or that is due.
 func (w *Watcher) Take(ctx context.Context) (Batch, error) {
 	return w.ask(ctx, &request{take: true})
+}
+
+// Peek tells what is dirty now and hands out nothing. There is no proof that
+// all events have been seen: it serves a journal.
+func (w *Watcher) Peek(ctx context.Context) (Batch, error) {
+	return w.ask(ctx, &request{peek: true})
 }
 
 func (w *Watcher) ask(ctx context.Context, r *request) (Batch, error) {

@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+
+	"keepsake/daemon/alert"
+	"keepsake/daemon/health"
+	"keepsake/store/state"
+)
+
+// Health judges all sources as they stand now.
+func (k *Keeper) Health() []health.Source { return health.JudgeAll(k.Facts(), k.now()) }
+
+// TestNotify has the configured command told something, the usual way.
+func (k *Keeper) TestNotify(ctx context.Context) error { return k.teller.Test(ctx) }
+
+// Told is how the telling of events stands.
+func (k *Keeper) Told() alert.Stats { return k.teller.Stats() }
+
+// newTeller makes what tells somebody of changes of state.
+func newTeller(o *Options) (*alert.Teller, error) {
+	id := o.Repository.ID()
+	return alert.New(alert.Options{
+		Args: o.Config.Notify.Command, Timeout: o.Config.Notify.Timeout, Host: o.Host, Repository: fmt.Sprintf("%x", id[:4]),
+		Memory: toldNote{o.Repository.State()}, Log: o.Log, Now: o.Clock.Now, After: o.Clock.After,
+	})
+}
+
+// tellHealth has somebody told if the source stands otherwise than it did.
+func (s *sourceKeeper) tellHealth() {
+	now := s.k.now()
+	v := health.Judge(s.known(now), now)
+	if v.First && v.LastError == "" && !v.Guarded {
+		return // nothing is known yet of this run, and what was told before stands
+	}
+	r := alert.Report{Standing: standing(v)}
+	if v.Newest != nil {
+		r.Snapshot = v.Newest.ID
+		r.Recovered = fmt.Sprintf("%s is complete again: %d files", v.Label, v.Newest.Files)
+	}
+	s.k.teller.Update(v.Label, r)
+}
+
+// standing is what a person is told of a source: everything that is wrong, not
+// only the worst, which is what the word for its state says.
+func standing(v health.Source) (all []alert.Condition) {
+	add := func(is bool, state alert.State, summary string, detail ...string) {
+		if is {
+			all = append(all, alert.Condition{State: state, Summary: v.Label + ": " + summary, Detail: detail})
+		}
+	}
+	add(v.LastError != "", alert.Failed, "no snapshot can be taken: "+v.LastError)
+	var alarms []string
+	for _, a := range v.Alarms {
+		alarms = append(alarms, a.Guard+": "+a.Detail)
+	}
+	add(v.Guarded, alert.Guard, "a guard found something; nothing expires until "+v.Acknowledge(), alarms...)
+	add(!v.Fresh && !v.Looked.IsZero(), alert.Stale, "no look has succeeded for longer than its schedule allows")
+	if n := v.Newest; n != nil && n.Missed > n.Writing {
+		var missed []string
+		for _, m := range n.MissedPaths {
+			missed = append(missed, m.Path+": "+m.Reason)
+		}
+		add(true, alert.Degraded, fmt.Sprintf("the newest snapshot misses %d paths", n.Missed), missed...)
+	}
+	return all
+}
+
+// toldNote keeps in the state what has been told.
+type toldNote struct{ db *state.DB }
+
+func (q toldNote) Load(v any) (bool, error) { return q.db.Note(state.SourceID{}, noteAlerts, v) }
+func (q toldNote) Save(v any) error         { return q.db.SetNote(state.SourceID{}, noteAlerts, v) }

@@ -1,0 +1,212 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"keepsake/daemon/guard"
+	"keepsake/daemon/health"
+	"keepsake/daemon/watch"
+	"keepsake/store"
+	"keepsake/store/tree"
+)
+
+// maxTold bounds the paths that the facts about a source name.
+const maxTold = 64
+
+// facts are what a source's keeper knows of the present, for those who ask.
+type facts struct {
+	newest  store.Snapshot // zero before the first
+	whole   time.Time      // begin of the newest that missed nothing
+	missed  []tree.Missed  // by the last task
+	missing uint64
+	found   []guard.Finding // by the last task
+	began   time.Time       // of the task under way, or the last one
+	running bool
+	next    time.Time // when the next task is due at the latest
+	first   bool      // no task of this run has ended well yet
+	unclean bool      // the last keeper was killed
+	totals  health.Totals
+	unseen  uint64 // changes that a scan found and no event had named
+	reread  health.Reread
+}
+
+// Facts returns what is known of all sources.
+func (k *Keeper) Facts() []health.Facts {
+	var all []health.Facts
+	for _, s := range k.all() {
+		all = append(all, s.known(k.now()))
+	}
+	return all
+}
+
+// known is what is known of the source now.
+func (s *sourceKeeper) known(now time.Time) health.Facts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, m, p := s.conf, &s.memory, &s.facts
+	f := health.Facts{
+		Label: c.Label, Kind: health.Path, Path: c.Path,
+		Gap: (&agenda{conf: c}).gap(now), OnChange: !c.IsCommand() && (c.Schedule.Every > 0 || len(c.Schedule.At) == 0),
+		NextRun: p.next, PausedUntil: m.pause.Until,
+		Newest: aboutSnapshot(p.newest), NewestComplete: p.whole,
+		First: p.first, Running: p.running, LastBegan: p.began, LastEnded: m.job.Ended, LastError: m.job.Error, Looked: m.job.Looked,
+		Totals: p.totals, Alarms: aboutAlarms(s.k.o.Repository, m.alarms), Suspects: suspects(m.rot), Reread: p.reread,
+	}
+	if c.IsCommand() {
+		f.Kind = health.Command
+		return f
+	}
+	st := s.watcher.Stats()
+	f.Waiting = st.InFlux
+	f.Polled = s.polledReason(st)
+	f.Watch = &health.Watch{
+		Directories: uint64(st.Directories), Watches: uint64(st.Watches), Unwatched: uint64(st.AtLimit + st.NotWatchable),
+		AtLimit: st.AtLimit > 0, Dirty: uint64(st.Dirty), Events: st.Events, Overflows: st.Overflows,
+		LimitReached: st.LimitReached, Remounts: st.Remounts, ClockJumps: st.ClockJumps, Differences: p.unseen,
+	}
+	return f
+}
+
+// aboutAlarms translates alarms for status.
+func aboutAlarms(r *store.Repository, alarms []Alarm) []health.Alarm {
+	var all []health.Alarm
+	for _, a := range alarms {
+		h := health.Alarm{Guard: a.Guard, Detail: a.Detail, Since: a.Since}
+		if pinned := (store.SnapshotID(a.Pinned)); pinned != (store.SnapshotID{}) {
+			h.PinnedID = pinned.Short()
+			if s, err := r.Find(context.Background(), pinned.String()); err == nil {
+				h.Pinned = s.Started.Time()
+			}
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+// RememberedFacts are what the state and the repository tell of a source that
+// nobody keeps at this moment.
+func RememberedFacts(r *store.Repository, label string) (health.Facts, error) {
+	f := health.Facts{Label: label, Kind: health.Path}
+	source, ok, err := r.State().Source(label)
+	if err != nil || !ok {
+		return f, err
+	}
+	m := memory{state: r.State(), source: source.ID}
+	if err := m.load(); err != nil {
+		return f, err
+	}
+	if f.Path = string(source.Path); f.Path == "" {
+		f.Kind = health.Command
+	}
+	f.PausedUntil, f.LastEnded, f.LastError, f.Looked = m.pause.Until, m.job.Ended, m.job.Error, m.job.Looked
+	f.Alarms, f.Suspects = aboutAlarms(r, m.alarms), suspects(m.rot)
+	return f, nil
+}
+
+// SnapshotFacts are what a manifest tells of how its source stands; nil for the
+// zero snapshot.
+func SnapshotFacts(s store.Snapshot) *health.Snapshot { return aboutSnapshot(s) }
+
+func aboutSnapshot(s store.Snapshot) *health.Snapshot {
+	if s.ID == (store.SnapshotID{}) {
+		return nil
+	}
+	h := &health.Snapshot{
+		ID: s.ID.String(), Number: s.Number, Time: s.Started.Time().In(s.Zone()), Finished: s.Finished.Time().In(s.Zone()),
+		Basis: s.Basis.String(), Complete: s.Complete(), Files: s.Stats.Files, Bytes: s.Stats.Bytes,
+		Missed: s.MissedCount, Marks: s.Marks, Why: s.Why,
+	}
+	for _, m := range s.Missed {
+		switch m.Reason {
+		case tree.ReasonFlux, tree.ReasonKept, tree.ReasonBundle:
+			h.Writing++
+		case tree.ReasonPermission, tree.ReasonInput:
+			h.Unreadable++
+		}
+		if len(h.MissedPaths) < maxTold {
+			h.MissedPaths = append(h.MissedPaths, health.Missed{Path: printable(string(m.Path)), Reason: m.Reason.String(), Detail: m.Detail})
+		}
+	}
+	return h
+}
+
+func suspects(r rotNote) health.Suspects {
+	h := health.Suspects{Count: uint64(len(r.Paths))}
+	for _, p := range r.Paths[:min(len(r.Paths), maxTold)] {
+		h.Paths = append(h.Paths, printable(string(p)))
+	}
+	return h
+}
+
+// polledReason says why events do not tell all; empty if they do.
+func (s *sourceKeeper) polledReason(st watch.Stats) string {
+	switch {
+	case st.RootPolled:
+		kind, _ := watch.Remote(s.conf.Path)
+		return kind + " sends no events"
+	case st.AtLimit > 0:
+		return countOf(st.AtLimit, "directory") + " beyond the limit of watches"
+	case st.Polled > 0:
+		return countOf(st.Polled, "subtree") + " on file systems that send no events: " + st.PolledAt[0].Rel
+	case st.NotWatchable > 0:
+		return countOf(st.NotWatchable, "directory") + " that cannot be watched"
+	}
+	return ""
+}
+
+// printable makes a name fit for JSON and a terminal.
+func printable(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	return strconv.QuoteToASCII(name)
+}
+
+// remember fills the facts from the repository when a keeper begins.
+func (s *sourceKeeper) remember(ctx context.Context) error {
+	all, _, err := s.k.o.Repository.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	var mine []store.Snapshot
+	for _, snap := range all {
+		if snap.Source == s.source.ID {
+			mine = append(mine, snap)
+		}
+	}
+	if len(mine) == 0 {
+		return nil
+	}
+	newest := store.Newest(mine)
+	var whole time.Time
+	for _, snap := range mine {
+		if snap.Complete() && snap.Started.Time().After(whole) {
+			whole = snap.Started.Time()
+		}
+	}
+	s.note(func(f *facts) { f.newest, f.whole = newest, whole })
+	return s.judgeMarks(ctx, mine)
+}
+
+// gap is the longest regular distance between looks around now.
+func (a *agenda) gap(now time.Time) time.Duration {
+	if every := a.every(); every > 0 && !a.conf.IsCommand() {
+		return every
+	}
+	return a.conf.Schedule.Gap(now)
+}
+
+func countOf(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		noun = stem + "ie"
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"keepsake/daemon/capture"
+	"keepsake/daemon/guard"
+)
+
+// rereadEvery is the distance between two rounds of the rolling re-read. Each
+// has its share of a day's budget.
+const rereadEvery = time.Hour
+
+// maxSuspects bounds the files that are noted as suspects. A disk with more of
+// them needs another kind of help.
+const maxSuspects = 10_000
+
+// rereadNote is how far the re-read of a source has come.
+type rereadNote struct {
+	Cursor capture.Cursor `cbor:"0,keyasint"`
+	Cycle  time.Time      `cbor:"1,keyasint"` // when everything had been read the last time
+	// Overdrawn is by how much the last budget was exceeded: a file is read whole.
+	Overdrawn int64 `cbor:"2,keyasint,omitempty"`
+}
+
+// keepReading re-reads the source a little every hour until ctx ends.
+func (s *sourceKeeper) keepReading(ctx context.Context) {
+	var n rereadNote
+	if _, err := s.memory.state.Note(s.source.ID, noteReread, &n); err != nil {
+		s.k.o.Log.Error("how far the re-read has come is not known; it begins anew", "source", s.label(), "error", err)
+	}
+	for {
+		for left := rereadEvery; left > 0; left -= slice {
+			select {
+			case <-s.k.o.Clock.After(slice):
+			case <-ctx.Done():
+				return
+			}
+		}
+		conf := s.config()
+		if conf.Reread <= 0 || s.paused(s.now()) > 0 {
+			continue
+		}
+		if err := s.rereadOnce(ctx, &n, conf.Reread*int64(rereadEvery)/int64(24*time.Hour)); err != nil && ctx.Err() == nil {
+			s.k.o.Log.Warn("the re-read of a source failed; it goes on in an hour", "source", conf.Label, "error", err)
+		}
+	}
+}
+
+// rereadOnce reads some files again, and raises an alarm for those that are not
+// what they were.
+func (s *sourceKeeper) rereadOnce(ctx context.Context, n *rereadNote, budget int64) error {
+	if budget -= n.Overdrawn; budget <= 0 {
+		n.Overdrawn = -budget
+		return s.memory.state.SetNote(s.source.ID, noteReread, n)
+	}
+	conf := s.config()
+	r, err := capture.Reread(ctx, capture.RereadOptions{
+		Repository: s.k.o.Repository, Source: s.source, Path: []byte(conf.Path), Budget: budget,
+		Cursor: n.Cursor, Limit: s.k.reads.now(), Log: s.k.o.Log.With("source", conf.Label), Now: s.k.now,
+	})
+	if err != nil {
+		return err
+	}
+	n.Cursor, n.Overdrawn = r.Cursor, max(0, r.Bytes-budget)
+	if !r.Cycle.IsZero() {
+		n.Cycle = r.Cycle
+	}
+	bad := slices.Clone(r.Rotten)
+	for _, m := range r.Unreadable {
+		bad = append(bad, string(m.Path))
+	}
+	s.note(func(f *facts) {
+		f.reread.Bytes += uint64(r.Bytes)
+		f.reread.Files += uint64(r.Files)
+		f.reread.Mismatches += uint64(len(bad) + len(r.Transient))
+		f.reread.RoundEnded = n.Cycle
+	})
+	if len(r.Transient) > 0 {
+		s.k.o.Log.Warn("files were read wrong once and right the second time: memory, a cable or a controller may be failing",
+			"source", conf.Label, "files", len(r.Transient))
+	}
+	if len(bad)+len(r.Mended) > 0 {
+		// Noted before the cursor moves on: a kill in between finds them again.
+		if err := s.suspect(ctx, bad, r.Mended); err != nil {
+			return err
+		}
+	}
+	return s.memory.state.SetNote(s.source.ID, noteReread, n)
+}
+
+// suspect notes files whose content changed though their times did not, and
+// those that are well again, and has the source looked at, so that a snapshot
+// says so, too.
+func (s *sourceKeeper) suspect(ctx context.Context, bad, mended []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Concat(without(texts(s.memory.rot.Paths), mended), bad)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	all = all[:min(len(all), maxSuspects)]
+	if len(bad) > 0 {
+		finding := guard.Finding{
+			Guard: guardRot, Since: s.now(),
+			Detail: fmt.Sprintf("%s changed though size and times did not, or cannot be read any more, %s among them: is its disk failing?", countOf(len(all), "file"), printable(bad[0])),
+		}
+		if err := s.memory.raise(ctx, s.k.o.Repository, s.k.who(), []guard.Finding{finding}, s.facts.newest); err != nil {
+			return err
+		}
+		s.k.o.Log.Warn("files changed although their times did not", "source", s.conf.Label, "files", len(bad))
+	}
+	s.memory.rot = rotNote{Paths: raw(all), Mended: slices.Concat(s.memory.rot.Mended, raw(mended))}
+	if err := s.memory.note(noteRot, s.memory.rot); err != nil {
+		return err
+	}
+	s.asked = append(s.asked, &request{done: make(chan Looked, 1)}) // nobody waits for the answer
+	s.poke()
+	return nil
+}
+
+// suspects are what the next capture has to know of files that were read again.
+func (n rotNote) suspects() map[string]bool {
+	m := map[string]bool{}
+	for _, p := range n.Mended {
+		m[string(p)] = false
+	}
+	for _, p := range n.Paths {
+		m[string(p)] = true
+	}
+	return m
+}
+
+func raw(paths []string) (all [][]byte) {
+	for _, p := range paths {
+		all = append(all, []byte(p))
+	}
+	return all
+}
+
+func texts(paths [][]byte) (all []string) {
+	for _, p := range paths {
+		all = append(all, string(p))
+	}
+	return all
+}

@@ -1,0 +1,244 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"keepsake/daemon/capture"
+	"keepsake/daemon/health"
+	"keepsake/store"
+	"keepsake/store/tree"
+)
+
+// errRootGone says that there is no directory where the source should be.
+var errRootGone = errors.New("is gone; its snapshots are kept, and it is looked at again when it is back")
+
+// do carries a task out. What it was to look at is given back to the watcher if
+// it fails.
+func (s *sourceKeeper) do(ctx context.Context, t *task) (Looked, error) {
+	conf := s.config()
+	if t.batch.RootMissing {
+		return Looked{}, fmt.Errorf("%s %w", conf.Path, errRootGone)
+	}
+	var result *capture.Result
+	err := s.around(ctx, conf, func(ctx context.Context, missed []tree.Missed) (err error) {
+		o := s.captureOptions(missed)
+		if conf.IsCommand() {
+			result, err = s.commands(ctx, conf, o)
+		} else {
+			result, err = s.capture(ctx, t, o)
+		}
+		return err
+	})
+	if err != nil {
+		s.giveBack(t)
+		return Looked{}, err
+	}
+	if err := s.judged(ctx, result); err != nil {
+		s.giveBack(t)
+		return Looked{}, err
+	}
+	s.clearJournal(ctx, t, result)
+	s.expire(ctx)
+	return s.looked(t, result), nil
+}
+
+func (s *sourceKeeper) giveBack(t *task) {
+	if s.watcher != nil {
+		s.watcher.Requeue(t.batch)
+	}
+}
+
+// capture takes one snapshot of what a task names.
+func (s *sourceKeeper) capture(ctx context.Context, t *task, o capture.Options) (*capture.Result, error) {
+	o.Dirty = s.dirty(t)
+	o.Since = s.base
+	o.InFlux = set(t.batch.Unsettled)
+	o.Why = t.batch.Causes
+	if t.batch.All && s.watcher.Stats().RootPolled {
+		o.Basis = tree.Polled
+	}
+	if t.named != nil {
+		o.Named = fromRoot(t.named)
+	}
+	result, err := s.write(ctx, o, capture.Run)
+	if err != nil {
+		return nil, err
+	}
+	s.base = result.Base
+	return result, nil
+}
+
+// captureOptions are those that do not depend on the task.
+func (s *sourceKeeper) captureOptions(missed []tree.Missed) capture.Options {
+	conf, k := s.config(), s.k
+	s.mu.Lock()
+	window, suspects := s.memory.window, s.memory.rot.suspects()
+	s.mu.Unlock()
+	return capture.Options{
+		Repository:    k.o.Repository,
+		Source:        s.source,
+		Path:          []byte(conf.Path),
+		Host:          k.o.Host,
+		User:          k.o.User,
+		Own:           k.o.Own,
+		Rules:         s.rules,
+		Links:         s.links,
+		Require:       conf.Require,
+		Missed:        missed,
+		Guard:         conf.Guard,
+		Window:        window,
+		Suspect:       suspects,
+		OnlyIfChanged: true,
+		Progress:      k.o.Progress,
+		Log:           k.o.Log.With("source", conf.Label),
+		Now:           k.now,
+		Published:     func(snap store.Snapshot) { s.note(func(f *facts) { f.newest = snap }) },
+	}
+}
+
+// write gives a capture its writer. A session that was interrupted still ends
+// in order: what it published is in the index.
+func (s *sourceKeeper) write(ctx context.Context, o capture.Options, run func(context.Context, capture.Options) (*capture.Result, error)) (*capture.Result, error) {
+	w, err := s.k.o.Repository.NewWriter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.Writer = w
+	result, err := run(ctx, o)
+	return result, errors.Join(err, w.Close(context.WithoutCancel(ctx)))
+}
+
+// dirty translates a batch, and adds the directories that hold other names of
+// files whose content may have changed: no event tells of those.
+func (s *sourceKeeper) dirty(t *task) *capture.Dirty {
+	b := &t.batch
+	if b.All {
+		return nil
+	}
+	dirs := fromRoot(b.Dirs)
+	more, unknown := s.links.Spread(dirs)
+	if unknown {
+		// A name was added to a file in a directory that nobody has listed
+		// since; only a look at everything finds it.
+		b.All, b.Causes = true, withCause(b.Causes, "hard-links")
+		return nil
+	}
+	return capture.NewDirty(append(dirs, more...), fromRoot(b.Rescan))
+}
+
+// looked notes what a task brought.
+func (s *sourceKeeper) looked(t *task, r *capture.Result) Looked {
+	published := r.Snapshot.ID != store.SnapshotID{}
+	l := Looked{Snapshot: r.Snapshot, Missing: r.Missing}
+	s.note(func(f *facts) {
+		f.missing, f.missed, f.found = r.Missing, r.Missed, r.Findings
+		if published {
+			f.newest = r.Snapshot
+			if r.Snapshot.Complete() {
+				f.whole = r.Snapshot.Started.Time()
+			}
+		}
+		l.Newest = f.newest
+	})
+	return l
+}
+
+// begin notes that a task begins.
+func (s *sourceKeeper) begin() {
+	s.agenda.started = s.now()
+	s.note(func(f *facts) { f.began, f.running = s.agenda.started.Round(0), true })
+}
+
+// end notes how a task ended, and tells those who look on.
+func (s *sourceKeeper) end(t *task, l Looked, err error) {
+	now := s.now()
+	first := s.plan(t, now, err)
+	s.mu.Lock()
+	j, f := &s.memory.job, &s.facts
+	j.Ended, j.Error = now.Round(0), ""
+	f.totals.Took += now.Sub(s.agenda.started)
+	switch {
+	case err != nil:
+		j.Error = err.Error()
+		f.totals.Failed++
+	default:
+		j.Looked = j.Ended
+		j.Judged = max(j.Judged, l.Snapshot.Number)
+		f.first = false
+		count(&f.totals, l)
+	}
+	f.running = false
+	label, missed, found := s.conf.Label, f.missed, f.found
+	noted := s.memory.note(noteJob, *j)
+	s.mu.Unlock()
+	if noted != nil {
+		s.k.o.Log.Error("how the last task ended cannot be noted", "source", label, "error", noted)
+	}
+	switch {
+	case err != nil:
+		s.k.tell(Event{Label: label, Err: err})
+	case l.Snapshot.Number > 0 || first:
+		s.k.tell(Event{Label: label, Snapshot: l.Snapshot, First: first, Missed: missed, Missing: l.Missing, Findings: found})
+	}
+	s.tellHealth()
+}
+
+// plan notes in the agenda how a task ended, and reports whether it is the
+// first of this run that ended well.
+func (s *sourceKeeper) plan(t *task, now time.Time, err error) (first bool) {
+	a := &s.agenda
+	a.conf = s.config()
+	if err != nil {
+		a.failed = now
+		a.retries++
+		return false
+	}
+	first = a.looked.IsZero()
+	a.looked, a.retries = now, 0
+	if t.batch.All || s.watcher == nil {
+		a.scanned = now
+	}
+	return first
+}
+
+// count adds a task that ended well to the totals.
+func count(t *health.Totals, l Looked) {
+	switch {
+	case l.Snapshot.Number == 0:
+		t.Unchanged++
+	case l.Missing > 0 || len(l.Snapshot.Marks) > 0:
+		t.Degraded++
+	default:
+		t.Complete++
+	}
+	t.ReadBytes += l.Snapshot.Stats.ReadBytes
+	t.AddedBytes += l.Snapshot.Stats.AddedBytes
+}
+
+func (s *sourceKeeper) note(change func(*facts)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.facts)
+}
+
+// fromRoot translates paths: the watcher calls the root ".", capture "".
+func fromRoot(paths []string) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		if p != "." {
+			out[i] = p
+		}
+	}
+	return out
+}
+
+func set(paths []string) map[string]bool {
+	m := make(map[string]bool, len(paths))
+	for _, p := range paths {
+		m[p] = true
+	}
+	return m
+}
