@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
@@ -154,82 +153,6 @@ func settingJSON(s config.Setting) map[string]any {
 		fields["line"] = s.Line
 	}
 	return fields
-}
-
-// settings prints settings in sections, with columns that are the same in all.
-func (o *output) settings(all []config.Setting) {
-	widths := settingWidths(all)
-	inherited := 0
-	section := ""
-	for i, s := range all {
-		if title := settingTitle(s); title != section {
-			section, inherited = title, 0
-			o.printf("\n%s", o.color(text.Bold, title))
-		}
-		// A source says what is its own; the rest stands once, above.
-		if s.Section == "source" && !strings.HasPrefix(s.From, "line ") {
-			inherited++
-		} else {
-			o.setting(s, widths)
-		}
-		if inherited > 0 && (i+1 == len(all) || settingTitle(all[i+1]) != section) {
-			o.printf("%s", o.color(text.Faint, "all else as in [defaults]"))
-		}
-	}
-}
-
-func settingTitle(s config.Setting) string {
-	switch s.Section {
-	case "":
-		return "Everything"
-	case "defaults":
-		return "[defaults], for every source that does not say otherwise"
-	case "source":
-		return "[[source]] " + quote(s.Source)
-	case "source.output":
-		return fmt.Sprintf("[[source.output]] %s, beside %s", quote(s.Output), quote(s.Source))
-	}
-	return "[" + s.Section + "]"
-}
-
-// columns are the widths of key, value and origin.
-type columns struct{ key, value, from int }
-
-// widest bounds the columns: one long list must not push all reasons away.
-const widest = 36
-
-func settingWidths(all []config.Setting) columns {
-	var c columns
-	for _, s := range all {
-		c.key = max(c.key, utf8.RuneCountInString(s.Name))
-		c.from = max(c.from, utf8.RuneCountInString(s.From))
-		if n := utf8.RuneCountInString(s.Value); n <= widest {
-			c.value = max(c.value, n)
-		}
-	}
-	return c
-}
-
-// leastReason is the least width in which reasons are readable.
-const leastReason = 24
-
-// setting prints one line, and the reason in lines of its own column if the
-// terminal is too narrow for it.
-func (o *output) setting(s config.Setting, c columns) {
-	line := fmt.Sprintf("%-*s  %-*s  %-*s", c.key, s.Name, c.value, s.Value, c.from, s.From)
-	indent := c.key + c.value + c.from + 6
-	room := o.options.Width - indent
-	reason := []string{s.Reason}
-	if o.options.Terminal && room >= leastReason {
-		reason = strings.Split(text.WrapSoft(s.Reason, room), "\n")
-	}
-	if s.Line == 0 {
-		line = fmt.Sprintf("%-*s  %-*s  %s", c.key, s.Name, c.value, s.Value, o.color(text.Faint, fmt.Sprintf("%-*s", c.from, s.From)))
-	}
-	o.printf("%s", strings.TrimRight(line+"  "+o.color(text.Faint, strings.TrimRight(reason[0], " ")), " "))
-	for _, more := range reason[1:] {
-		o.printf("%*s%s", indent, "", o.color(text.Faint, strings.TrimRight(more, " ")))
-	}
 }
 
 // problems tells everything that is wrong with a configuration.

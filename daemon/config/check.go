@@ -94,8 +94,8 @@ func (r *reading) inspectNotify() {
 	case len(args) == 0 && r.config.Profile != Development:
 		r.note(r.lines["notify"], "there is no command below [notify]: nobody is told when a source fails, and keepsake status must be looked at")
 	case len(args) > 0 && filepath.IsAbs(args[0]):
-		if fault := program(args[0]); fault != "" {
-			r.problem(r.line("notify", "command"), "notify.command", fmt.Sprintf("= %s %s", args[0], fault), "install it, or chmod +x it")
+		if fault, remedy := program(args[0]); fault != "" {
+			r.problem(r.line("notify", "command"), "notify.command", fmt.Sprintf("= %s %s", args[0], fault), remedy)
 		}
 	}
 }
@@ -107,8 +107,8 @@ func (r *reading) inspectProgram(line int, args []string) {
 		return
 	}
 	if filepath.IsAbs(args[0]) {
-		if fault := program(args[0]); fault != "" {
-			r.note(line, "%s %s: until it can run, the snapshots are degraded", args[0], fault)
+		if fault, remedy := program(args[0]); fault != "" {
+			r.note(line, "%s %s, and a snapshot without it is degraded: %s", args[0], fault, remedy)
 		}
 		return
 	}
@@ -117,18 +117,21 @@ func (r *reading) inspectProgram(line int, args []string) {
 	}
 }
 
-// program is what keeps a file from being run, nothing if it can be.
-func program(path string) string {
+// program is what keeps a file from being run, or from being trusted, with the
+// remedy; nothing if it can be.
+func program(path string) (fault, remedy string) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "is not there"
+		return "is not there", "install it"
 	case err != nil:
-		return "cannot be looked at: " + err.Error()
+		return "cannot be looked at: " + err.Error(), "let the user of the daemon reach it"
 	case !info.Mode().IsRegular():
-		return "is not a program"
+		return "is not a program", "name the file that is to run"
 	case info.Mode().Perm()&0o111 == 0:
-		return "is not executable"
+		return "is not executable", "chmod +x " + path
+	case info.Mode().Perm()&0o002 != 0:
+		return "can be changed by everybody", "chmod o-w " + path
 	}
-	return ""
+	return "", ""
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // checked checks a text in which DIR is a new directory with what tests need:
-// pictures with weddings in it, a file, a program and one that is not
-// executable. It returns notes and problems, with DIR in the place of the directory.
+// pictures with weddings in it, a file, a program, one that everybody can change
+// and one that is not executable. It returns notes and problems, with DIR in the place of the directory.
 func checked(t *testing.T, text string, usual ...string) (notes []string, problems string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -24,6 +24,7 @@ func checked(t *testing.T, text string, usual ...string) (notes []string, proble
 	}
 	write(t, filepath.Join(dir, "file"), "", 0o600)
 	write(t, filepath.Join(dir, "program"), "#!/bin/sh\n", 0o755)
+	write(t, filepath.Join(dir, "anyones"), "#!/bin/sh\n", 0o757)
 	write(t, filepath.Join(dir, "plain"), "#!/bin/sh\n", 0o644)
 	if err := os.Symlink(filepath.Join(dir, "pictures"), filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func TestNotes(t *testing.T) {
 		{head + "[[source]]\nlabel = \"b\"\npath = \"DIR/link/weddings\"\n" + source, []string{`line 7: source "b" lies inside source "a": its files are in the snapshots of both, and stored once`}},
 		{head + source + "[[source]]\nlabel = \"b\"\npath = \"DIR/link\"\n", []string{`line 7: sources "a" and "b" are the same directory: it is watched twice, and stored once`}},
 		{head + "[[source]]\nlabel = \"a\"\npath = \"DIR/card\"\n", []string{`line 4: source "a", DIR/card, is not there: it is watched as soon as it is, and a gap until then is reported`}},
-		{head + source + "before = [[\"DIR/program\"]]\nafter = [[\"DIR/none\"]]\n", []string{"line 6: DIR/none is not there: until it can run, the snapshots are degraded"}},
+		{head + source + "before = [[\"DIR/program\"]]\nafter = [[\"DIR/none\"]]\n", []string{"line 6: DIR/none is not there, and a snapshot without it is degraded: install it"}},
 		{head + "[[source]]\nlabel = \"a\"\ncommand = [\"no-such-program-anywhere\"]\nfile = \"x\"\nat = [\"02:30\"]\n", []string{"line 4: no-such-program-anywhere is in no directory of this PATH; the daemon's may be another: an absolute path is safer"}},
 	} {
 		notes, problems := checked(t, tt.text)
@@ -86,9 +87,10 @@ func TestDiskProblems(t *testing.T) {
 		{"[[source]]\nlabel = \"a\"\npath = \"DIR/file\"\n", "line 3: source.path = DIR/file is not a directory; name the directory above it"},
 		{"mount = \"DIR/file\"\n", "line 1: mount = DIR/file is not a directory; name the directory above it"},
 		{"group = \"no-such-group-here\"\n", "line 1: group = \"no-such-group-here\" is no group of this machine; make it with groupadd, or name one of /etc/group"},
-		{"[notify]\ncommand = [\"DIR/none\"]\n", "line 2: notify.command = DIR/none is not there; install it, or chmod +x it"},
-		{"[notify]\ncommand = [\"DIR/plain\"]\n", "line 2: notify.command = DIR/plain is not executable; install it, or chmod +x it"},
-		{"[notify]\ncommand = [\"DIR\"]\n", "line 2: notify.command = DIR is not a program; install it, or chmod +x it"},
+		{"[notify]\ncommand = [\"DIR/none\"]\n", "line 2: notify.command = DIR/none is not there; install it"},
+		{"[notify]\ncommand = [\"DIR/plain\"]\n", "line 2: notify.command = DIR/plain is not executable; chmod +x DIR/plain"},
+		{"[notify]\ncommand = [\"DIR\"]\n", "line 2: notify.command = DIR is not a program; name the file that is to run"},
+		{"[notify]\ncommand = [\"DIR/anyones\"]\n", "line 2: notify.command = DIR/anyones can be changed by everybody; chmod o-w DIR/anyones"},
 		{"[notify]\ncommand = [\"DIR/program\"]\n", ""},
 	} {
 		_, problems := checked(t, tt.text)

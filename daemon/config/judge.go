@@ -95,7 +95,7 @@ func (r *reading) judgeShared(at string, s *Source) {
 	section, _, _ := strings.Cut(at, "[")
 	r.judgeSchedule(at, section, s)
 	r.judgeKeep(at, section, s)
-	r.judgeGuards(at, section)
+	r.judgeGuards(at, section, s)
 	r.judgeExclude(at, section, s.Exclude)
 }
 
@@ -157,8 +157,7 @@ func (r *reading) judgeKeep(at, section string, s *Source) {
 	}
 }
 
-func (r *reading) judgeGuards(at, section string) {
-	s := r.section(at)
+func (r *reading) judgeGuards(at, section string, s *Source) {
 	for _, l := range guardLimits() {
 		limit := l.at(&s.Guard)
 		for _, key := range []string{"least", "most"} {
@@ -169,15 +168,6 @@ func (r *reading) judgeGuards(at, section string) {
 			}
 		}
 	}
-}
-
-// section returns the source, or the defaults, that a path names.
-func (r *reading) section(at string) *Source {
-	var i int
-	if _, err := fmt.Sscanf(at, "source[%d]", &i); err == nil {
-		return &r.config.Sources[i]
-	}
-	return &r.config.Defaults
 }
 
 // probes are names that no pattern has in common but one that matches all.
