@@ -60,18 +60,29 @@ func (s *Snapshot) Name() tree.LedgerSnapshot {
 
 // Forget records that some snapshots are no longer wanted. They vanish from
 // Snapshots and Find at once; manifests and data stay until they are pruned,
-// and until then Undelete brings them back. Forget refuses, and forgets
-// nothing, if one of them is the newest complete one of its chain or pinned
-// (ErrKept), is not there (ErrNoSnapshot), or if the ledger cannot be read in
-// full (ErrLedger). Those that are forgotten already are passed over.
+// and until then Undelete brings them back. Errors are those of Forgettable,
+// after which nothing is forgotten. Those that are forgotten already are
+// passed over.
 func (r *Repository) Forget(ctx context.Context, some []Snapshot, who, why string) error {
-	l, err := r.wholeLedger(ctx)
+	wanted, err := r.Forgettable(ctx, some)
 	if err != nil {
 		return err
 	}
+	return r.forget(ctx, wanted, who, why)
+}
+
+// Forgettable returns those of some snapshots that Forget would forget. Errors:
+// ErrKept if one of them is the newest complete one of its chain or pinned,
+// ErrNoSnapshot if one is not there, ErrLedger if the ledger cannot be read in
+// full.
+func (r *Repository) Forgettable(ctx context.Context, some []Snapshot) (wanted []Snapshot, err error) {
+	l, err := r.wholeLedger(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all, _, err := r.Snapshots(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	there := map[SnapshotID]bool{}
 	for _, s := range all {
@@ -79,39 +90,39 @@ func (r *Repository) Forget(ctx context.Context, some []Snapshot, who, why strin
 	}
 	kept := keptAlways(all)
 	var refused []error
-	var wanted []Snapshot
-	for _, s := range some {
+	for i := range some {
+		s := &some[i]
 		pinned, isPinned := l.Pinned(s.ID, r.now())
 		switch {
-		case l.Forgotten(s.ID):
+		case l.Forgotten(s.ID) || hasID(wanted, s.ID):
 		case !there[s.ID]:
 			refused = append(refused, fmt.Errorf("%w: %v", ErrNoSnapshot, s.ID))
 		case kept[s.ID]:
-			refused = append(refused, fmt.Errorf("%w: %s is the newest complete one of %s; take another first, keepsake backup does that", ErrKept, s.ID.Short(), nameOf(&s)))
+			refused = append(refused, fmt.Errorf("%w: %s is the newest complete one of %s; it can be forgotten once there is a newer one, which keepsake backup makes", ErrKept, s.ID.Short(), cmp.Or(s.Label, "its source")))
 		case isPinned:
 			refused = append(refused, fmt.Errorf("%w: %s is pinned (%s)", ErrKept, s.ID.Short(), cmp.Or(pinned, "no reason was given")))
 		default:
-			wanted = append(wanted, s)
+			wanted = append(wanted, *s)
 		}
 	}
 	if len(refused) > 0 {
-		return errors.Join(refused...)
+		return nil, errors.Join(refused...)
 	}
-	return r.forget(ctx, wanted, who, why)
+	return wanted, nil
 }
 
-func nameOf(s *Snapshot) string { return cmp.Or(s.Label, "its source") }
+func hasID(list []Snapshot, id SnapshotID) bool {
+	return slices.ContainsFunc(list, func(s Snapshot) bool { return s.ID == id })
+}
 
-// forget records it without asking.
+// forget records it without asking; each snapshot is named once.
 func (r *Repository) forget(ctx context.Context, some []Snapshot, who, why string) error {
-	var names []tree.LedgerSnapshot
-	for i := range some {
-		if name := some[i].Name(); !slices.ContainsFunc(names, func(n tree.LedgerSnapshot) bool { return n.ID == name.ID }) {
-			names = append(names, name)
+	for batch := range slices.Chunk(some, mostForgotten) {
+		e := tree.LedgerEntry{Kind: tree.Forget, Who: who, Why: why}
+		for i := range batch {
+			e.Snapshots = append(e.Snapshots, batch[i].Name())
 		}
-	}
-	for batch := range slices.Chunk(names, mostForgotten) {
-		if err := r.record(ctx, tree.LedgerEntry{Kind: tree.Forget, Snapshots: batch, Who: who, Why: why}); err != nil {
+		if err := r.record(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -172,7 +183,11 @@ func (r *Repository) FindForgotten(ctx context.Context, spec string) (Snapshot, 
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return choose(all, spec, r.now().Location())
+	s, err := choose(all, spec, r.now().Location())
+	if errors.Is(err, ErrNoSnapshot) {
+		err = fmt.Errorf("%w: %q names none of the %d that were forgotten and are still here; keepsake snapshots --forgotten lists them", ErrNoSnapshot, spec, len(all))
+	}
+	return s, err
 }
 
 // Undelete takes back that some snapshots were forgotten. Those that are not
@@ -186,18 +201,16 @@ func (r *Repository) Undelete(ctx context.Context, some []Snapshot, who, why str
 	if err != nil {
 		return err
 	}
-	has := func(list []Snapshot, id SnapshotID) bool {
-		return slices.ContainsFunc(list, func(s Snapshot) bool { return s.ID == id })
-	}
+	var wanted []Snapshot
 	e := tree.LedgerEntry{Kind: tree.Undelete, Who: who, Why: why}
-	for _, s := range some {
+	for i := range some {
+		s := &some[i]
 		switch {
-		case has(gone, s.ID):
-			if name := s.Name(); !slices.ContainsFunc(e.Snapshots, func(n tree.LedgerSnapshot) bool { return n.ID == name.ID }) {
-				e.Snapshots = append(e.Snapshots, name)
-			}
-		case !has(all, s.ID):
+		case hasID(wanted, s.ID) || hasID(all, s.ID):
+		case !hasID(gone, s.ID):
 			return fmt.Errorf("%w: %v was not forgotten, or was pruned since", ErrNoSnapshot, s.ID)
+		default:
+			wanted, e.Snapshots = append(wanted, *s), append(e.Snapshots, s.Name())
 		}
 	}
 	if len(e.Snapshots) == 0 {

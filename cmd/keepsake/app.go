@@ -83,6 +83,7 @@ Every verb works while up or the service is running. keepsake help VERB says mor
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours (NO_COLOR)")
 	root.AddCommand(
 		a.upCommand(), a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.restoreCommand(),
+		a.forgetCommand(), a.undeleteCommand(),
 		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.doctorCommand(),
 		a.backupNowCommand(), a.pauseCommand(), a.ackCommand(), a.notifyCommand(), a.daemonCommand(), a.serviceCommand(),
 		a.configCommand(), a.versionCommand(),

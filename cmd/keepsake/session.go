@@ -83,6 +83,8 @@ func handlers() map[string]handler {
 		"pause":       handle(pauseHandler),
 		"ack":         handle(ackHandler),
 		"notify test": handle(notifyTestHandler),
+		"forget":      handle(forgetHandler),
+		"undelete":    handle(undeleteHandler),
 	}
 }
 

@@ -21,8 +21,9 @@ const aboutSnapshots = `SNAP is the beginning of an id, "latest", "latest@SOURCE
 snapshot not after it. A path inside the snapshot follows after a colon.`
 
 type snapshotsArgs struct {
-	Source string
-	Tags   []string
+	Source    string
+	Tags      []string
+	Forgotten bool
 }
 
 func (a *app) snapshotsCommand() *cobra.Command {
@@ -32,17 +33,24 @@ func (a *app) snapshotsCommand() *cobra.Command {
 		Short: "List the snapshots",
 		Long: `Lists all snapshots, oldest first, with what each of them holds and how complete
 it is. An id's first digits, "latest", "latest@SOURCE" or a time such as
-2026-11-21 name a snapshot wherever one is asked for.`,
+2026-11-21 name a snapshot wherever one is asked for. With --forgotten: those that
+keepsake forget or a retention policy has hidden and keepsake undelete can bring
+back.`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.act(c.Context(), "snapshots", args) },
 	}
 	c.Flags().StringVar(&args.Source, "source", "", "only those of this source")
 	c.Flags().StringArrayVar(&args.Tags, "tag", nil, "only those with this tag; may be repeated")
+	c.Flags().BoolVar(&args.Forgotten, "forgotten", false, "those that were forgotten and can be brought back")
 	return c
 }
 
 func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *output) error {
-	all, damaged, err := s.repo.Snapshots(ctx)
+	list, none := s.repo.Snapshots, "There are no snapshots yet. keepsake backup DIR takes one."
+	if args.Forgotten {
+		list, none = s.repo.Forgotten, "There are no forgotten snapshots."
+	}
+	all, damaged, err := list(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,13 +73,13 @@ func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *
 	} else if len(all) > 0 && !out.options.JSON {
 		out.say("None of the %s matches.", count(len(all), "snapshot"))
 	} else if len(damaged) == 0 {
-		out.say("There are no snapshots yet. keepsake backup DIR takes one.")
+		out.say("%s", none)
 	}
 	for _, err := range damaged {
 		out.problem("repository", err.Error())
 	}
 	if len(damaged) > 0 {
-		return fmt.Errorf("%s cannot be read: %w; run keepsake check", count(len(damaged), "snapshot"), errIncomplete)
+		return fmt.Errorf("%s cannot be read: %w; run keepsake check", count(len(damaged), "object"), errIncomplete)
 	}
 	return nil
 }

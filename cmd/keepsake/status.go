@@ -217,7 +217,7 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 		out.printf("Repository %s, %s, %s free · %s", s.backend.Dir(), count(o.snapshots, "snapshot"), size(free), watching)
 	}
 	if o.damaged > 0 {
-		out.note("%s cannot be read; run keepsake check", count(o.damaged, "snapshot"))
+		out.note("%s cannot be read; run keepsake check", count(o.damaged, "object"))
 	}
 	if !confirmed && !short {
 		out.note("nobody has confirmed the recovery code yet: keepsake key confirm")
