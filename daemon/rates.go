@@ -5,16 +5,19 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"keepsake/daemon/capture"
 	"keepsake/daemon/config"
 )
 
-// readBurst is how much may be read at once: as much as one chunk holds.
-const readBurst = 8 << 20
+// readBurst is how much may be read at once after a pause: what a disk gives in
+// a few milliseconds.
+const readBurst = 1 << 20
 
 // rates limits what all sources together read.
 type rates struct {
-	mu    sync.Mutex
-	limit *rate.Limiter // nil: none
+	mu     sync.Mutex
+	limit  *rate.Limiter // nil: none
+	gentle bool
 }
 
 func newRates(c config.Config) *rates {
@@ -27,6 +30,7 @@ func newRates(c config.Config) *rates {
 func (r *rates) set(c config.Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.gentle = c.Gentle
 	switch {
 	case c.MaxRead <= 0:
 		r.limit = nil
@@ -37,9 +41,9 @@ func (r *rates) set(c config.Config) {
 	}
 }
 
-// now returns the limit in force, nil if there is none.
-func (r *rates) now() *rate.Limiter {
+// now is how sources are read from now on.
+func (r *rates) now() capture.ReadOptions {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.limit
+	return capture.ReadOptions{Limit: r.limit, Gentle: r.gentle}
 }

@@ -60,7 +60,7 @@ func (s *sourceKeeper) rereadOnce(ctx context.Context, n *rereadNote, budget int
 	conf := s.config()
 	r, err := capture.Reread(ctx, capture.RereadOptions{
 		Repository: s.k.o.Repository, Source: s.source, Path: []byte(conf.Path), Budget: budget,
-		Cursor: n.Cursor, Limit: s.k.reads.now(), Log: s.k.o.Log.With("source", conf.Label), Now: s.k.now,
+		Cursor: n.Cursor, Limit: s.k.reads.now().Limit, Log: s.k.o.Log.With("source", conf.Label), Now: s.k.now,
 	})
 	if err != nil {
 		return err

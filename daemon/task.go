@@ -91,6 +91,7 @@ func (s *sourceKeeper) captureOptions(missed []tree.Missed) capture.Options {
 		Guard:         conf.Guard,
 		Window:        window,
 		Suspect:       suspects,
+		Read:          k.reads.now(),
 		OnlyIfChanged: true,
 		Progress:      k.o.Progress,
 		Log:           k.o.Log.With("source", conf.Label),
