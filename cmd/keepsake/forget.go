@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
 
+	"keepsake/daemon"
 	"keepsake/store"
 	"keepsake/store/retention"
 	"keepsake/store/state"
@@ -132,7 +133,11 @@ func forgetHandler(ctx context.Context, s *session, args forgetArgs, out *output
 	}
 	var made []store.Expiry
 	for _, source := range sources {
-		some, err := s.repo.Expire(ctx, store.ExpireOptions{Source: source, Policy: args.Policy, DryRun: args.DryRun, Who: args.Who})
+		paused, err := daemon.AgainstExpiry(s.repo, source)
+		if err != nil {
+			return err
+		}
+		some, err := s.repo.Expire(ctx, store.ExpireOptions{Source: source, Policy: args.Policy, DryRun: args.DryRun, Who: args.Who, Paused: paused})
 		if err != nil {
 			return err
 		}
