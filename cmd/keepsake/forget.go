@@ -48,7 +48,8 @@ stay, and why.
 
 Each source is judged by itself, and so is each machine's chain of snapshots.
 Whatever the flags say, the newest complete snapshot stays, so do pinned ones, and
-those whose time is in doubt because a clock was wrong.
+those whose time is in doubt because a clock was wrong; and while an alarm of a
+source stands, all of its snapshots do.
 
 Space is not freed yet: a forgotten snapshot is hidden, and what only it holds
 stays until a prune, which is to come. Until then keepsake snapshots --forgotten
@@ -140,6 +141,9 @@ func forgetHandler(ctx context.Context, s *session, args forgetArgs, out *output
 		some, err := s.repo.Expire(ctx, store.ExpireOptions{Source: source, Policy: args.Policy, DryRun: args.DryRun, Who: args.Who, Paused: paused})
 		if err != nil {
 			return err
+		}
+		if paused != "" && len(some) > 0 {
+			out.note("nothing of %s is forgotten: %s", some[len(some)-1].Label, paused)
 		}
 		made = append(made, some...)
 	}
