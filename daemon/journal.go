@@ -17,6 +17,14 @@ const journalEvery = 2 * time.Second
 // keeper left. Everything is scanned at a start, so the journal need not be
 // heeded; how much was in doubt is worth a line.
 func (s *sourceKeeper) open(ctx context.Context) error {
+	// Only now: another keeper of the source may have run until a moment ago.
+	s.mu.Lock()
+	err := s.memory.load()
+	s.agenda.remembered = s.memory.job.Looked
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if err := s.remember(ctx); err != nil {
 		return err
 	}

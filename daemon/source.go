@@ -56,10 +56,7 @@ func (k *Keeper) newSource(ctx context.Context, c config.Source) (*sourceKeeper,
 	if s.rules, err = capture.NewRules(c.Exclude, c.Presets, c.CacheDirTag); err != nil {
 		return nil, fmt.Errorf("source %s: %w", c.Label, err)
 	}
-	if err := s.memory.load(); err != nil {
-		return nil, fmt.Errorf("what is remembered of source %s: %w", c.Label, err)
-	}
-	s.agenda = agenda{conf: c, remembered: s.memory.job.Looked}
+	s.agenda = agenda{conf: c}
 	if c.IsCommand() {
 		return s, nil
 	}
