@@ -74,7 +74,7 @@ var house = []room{
 	{
 		path:    "daemon/capture",
 		rooms:   []string{"crypto", "chunking", "store", "store/pack", "store/tree", "store/state", "daemon/guard"}, // store/state for what a source is
-		modules: []string{xattr, "github.com/gabriel-vasile/mimetype", "golang.org/x/time", xSync, xSystem},
+		modules: []string{xattr, "golang.org/x/time", xSync, xSystem},
 	},
 	{path: "daemon/restore", rooms: []string{"crypto", "store", "store/pack", "store/tree"}, modules: []string{xattr, xSync, xSystem}},
 	{path: "daemon/config", rooms: []string{"store/retention", "daemon/schedule", "daemon/guard", "daemon/capture"}, modules: []string{toml, prometheus, xSystem}},
