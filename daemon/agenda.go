@@ -26,6 +26,7 @@ type agenda struct {
 	scanned time.Time // end of the last one that scanned everything
 	failed  time.Time // end of the last task, if it failed
 	retries int       // tasks in a row that failed
+	gone    bool      // the last one did, since there was no directory
 	// remembered is the end of the last look of an earlier run.
 	remembered time.Time
 }

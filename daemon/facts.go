@@ -147,8 +147,7 @@ func suspects(r rotNote) health.Suspects {
 func (s *sourceKeeper) polledReason(st watch.Stats) string {
 	switch {
 	case st.RootPolled:
-		kind, _ := watch.Remote(s.conf.Path)
-		return kind + " sends no events"
+		return rootType(st) + " sends no events"
 	case st.AtLimit > 0:
 		return countOf(st.AtLimit, "directory") + " beyond the limit of watches"
 	case st.Polled > 0:
@@ -157,6 +156,17 @@ func (s *sourceKeeper) polledReason(st watch.Stats) string {
 		return countOf(st.NotWatchable, "directory") + " that cannot be watched"
 	}
 	return ""
+}
+
+// rootType is the file system that the root is on, as the watcher found it: a
+// file system that hangs must not be asked by who wants to tell that it does.
+func rootType(st watch.Stats) string {
+	for _, p := range st.PolledAt {
+		if p.Rel == "." {
+			return p.Type
+		}
+	}
+	return "its file system"
 }
 
 // printable makes a name fit for JSON and a terminal.

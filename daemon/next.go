@@ -59,7 +59,9 @@ var errNothing = errors.New("nothing to do yet")
 func (s *sourceKeeper) changes(ctx context.Context, most time.Duration) (watch.Batch, error) {
 	now := s.now()
 	from, heeds := s.agenda.heeds(now)
-	if s.watcher == nil || s.agenda.retries > 0 || s.agenda.started.IsZero() || !heeds {
+	// A directory that comes back is worth a look at once, whatever the pause.
+	failed := s.agenda.retries > 0 && !s.agenda.gone
+	if s.watcher == nil || failed || s.agenda.started.IsZero() || !heeds {
 		return watch.Batch{}, s.slept(ctx, most)
 	}
 	if from.After(now) {
@@ -78,6 +80,9 @@ func (s *sourceKeeper) changes(ctx context.Context, most time.Duration) (watch.B
 	b, err := s.watcher.Next(wait, atLatest)
 	if err != nil && ctx.Err() == nil && wait.Err() != nil {
 		return b, errNothing
+	}
+	if b.RootMissing && s.agenda.gone {
+		return b, errNothing // known
 	}
 	return b, err
 }

@@ -5,12 +5,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"keepsake/daemon"
 	"keepsake/daemon/config"
+	"keepsake/daemon/health"
 	"keepsake/daemon/schedule"
 	"keepsake/packaging/torture"
 	"keepsake/store"
@@ -179,6 +182,72 @@ func sizeOf(t *testing.T, r *store.Repository, s store.Snapshot, path string) ui
 		return n.Size
 	}
 	return 0
+}
+
+// TestSourceThatIsNotThereYet begins with a directory that is missing, a file in
+// the place of one, and one that is there: that one is kept all the same, and
+// the others as soon as they are directories.
+func TestSourceThatIsNotThereYet(t *testing.T) {
+	r := storetest.New(t).Open(t)
+	base := t.TempDir()
+	c := configured(filepath.Join(base, "lib"))
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(os.Mkdir(filepath.Join(base, "lib"), 0o755))
+	do(os.WriteFile(filepath.Join(base, "file"), nil, 0o644))
+	late := []string{"later", "file"}
+	for _, name := range late {
+		s := c.Sources[0]
+		s.Label, s.Path = name, filepath.Join(base, name)
+		c.Sources = append(c.Sources, s)
+	}
+	events := make(chan daemon.Event, 1000)
+	k := kept(t, r, c, events)
+	// await waits until each of some sources has been told of in one way.
+	await := func(labels []string, is func(daemon.Event) bool) {
+		t.Helper()
+		told := map[string]bool{}
+		for deadline := time.After(time.Minute); len(told) < len(labels); {
+			select {
+			case e := <-events:
+				if slices.Contains(labels, e.Label) && is(e) {
+					told[e.Label] = true
+				}
+			case <-deadline:
+				t.Fatalf("of %v only %v", labels, told)
+			}
+		}
+	}
+	told := map[string]daemon.Event{}
+	for len(told) < len(c.Sources) {
+		e := <-events
+		told[e.Label] = e
+	}
+	if e := told["lib"]; e.Err != nil {
+		t.Errorf("the source that is there: %v", e.Err)
+	}
+	for _, h := range k.Health() {
+		if late := h.Label != "lib"; late != (h.State == health.Failing) || late && !strings.Contains(h.Reason, h.Path) {
+			t.Errorf("%s is %s: %s", h.Label, h.State, h.Reason)
+		}
+	}
+	do(os.Remove(filepath.Join(base, "file")))
+	for _, name := range late {
+		do(os.Mkdir(filepath.Join(base, name), 0o755))
+		do(os.WriteFile(filepath.Join(base, name, "photo"), []byte("x"), 0o644))
+	}
+	began := time.Now()
+	await(late, func(e daemon.Event) bool { return e.Err == nil && e.Snapshot.Root.Below.Files == 1 })
+	t.Logf("both were kept after %v", time.Since(began))
+	for _, h := range k.Health() {
+		if !h.Well() {
+			t.Errorf("%s is %s: %s", h.Label, h.State, h.Reason)
+		}
+	}
 }
 
 // TestRootThatGoesAwayIsNotEmptied removes the source: no snapshot says that

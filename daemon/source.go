@@ -69,8 +69,9 @@ func (k *Keeper) newSource(ctx context.Context, c config.Source) (*sourceKeeper,
 // watch makes the watcher of a directory.
 func (s *sourceKeeper) watch() (err error) {
 	own := map[string]bool{}
+	real := config.Resolve(s.conf.Path)
 	for _, path := range s.k.o.Own {
-		if rel, err := filepath.Rel(s.conf.Path, path); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(real, path); err == nil && filepath.IsLocal(rel) {
 			own[rel] = true
 		}
 	}

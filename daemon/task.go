@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
 	"time"
 
 	"keepsake/daemon/capture"
@@ -13,14 +16,14 @@ import (
 )
 
 // errRootGone says that there is no directory where the source should be.
-var errRootGone = errors.New("is gone; its snapshots are kept, and it is looked at again when it is back")
+var errRootGone = errors.New("no directory is there; its snapshots are kept, and it is looked at as soon as one is")
 
 // do carries a task out. What it was to look at is given back to the watcher if
 // it fails.
 func (s *sourceKeeper) do(ctx context.Context, t *task) (Looked, error) {
 	conf := s.config()
 	if t.batch.RootMissing {
-		return Looked{}, fmt.Errorf("%s %w", conf.Path, errRootGone)
+		return Looked{}, rootGone(conf.Path)
 	}
 	var result *capture.Result
 	err := s.around(ctx, conf, func(ctx context.Context, missed []tree.Missed) (err error) {
@@ -64,11 +67,22 @@ func (s *sourceKeeper) capture(ctx context.Context, t *task, o capture.Options) 
 		o.Named = fromRoot(t.named)
 	}
 	result, err := s.write(ctx, o, capture.Run)
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+	if missing && !isDir(string(o.Path)) {
+		err = rootGone(string(o.Path)) // the watcher has not looked yet
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.base = result.Base
 	return result, nil
+}
+
+func rootGone(path string) error { return fmt.Errorf("%s: %w", path, errRootGone) }
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // captureOptions are those that do not depend on the task.
@@ -103,7 +117,11 @@ func (s *sourceKeeper) captureOptions(missed []tree.Missed) capture.Options {
 // write gives a capture its writer. A session that was interrupted still ends
 // in order: what it published is in the index.
 func (s *sourceKeeper) write(ctx context.Context, o capture.Options, run func(context.Context, capture.Options) (*capture.Result, error)) (*capture.Result, error) {
+	// Whose turn it is answers for what it does meanwhile; a dump may rightly
+	// take an hour without a word.
+	s.part.Idle()
 	w, err := s.k.o.Repository.NewWriter(ctx)
+	s.part.Touch()
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +210,7 @@ func (s *sourceKeeper) end(t *task, l Looked, err error) {
 func (s *sourceKeeper) plan(t *task, now time.Time, err error) (first bool) {
 	a := &s.agenda
 	a.conf = s.config()
+	a.gone = errors.Is(err, errRootGone)
 	if err != nil {
 		a.failed = now
 		a.retries++

@@ -46,8 +46,8 @@ type Options struct {
 	Links *Links
 	// Read says how gently files are read.
 	Read ReadOptions
-	// Own are absolute paths that are left out because they are keepsake's:
-	// repository, state, mount.
+	// Own are absolute paths without links that are left out because they are
+	// keepsake's: repository, state, mount.
 	Own []string
 
 	// Dirty limits the run to what is in doubt; nil means all of it. It is
@@ -301,8 +301,12 @@ func newPass(o *Options, filesystems []tree.Filesystem) (*pass, error) {
 		twins:       newTwins(),
 		seen:        &seen{},
 	}
+	root, err := filepath.EvalSymlinks(string(o.Path))
+	if err != nil {
+		root = string(o.Path) // opening it says what is wrong
+	}
 	for _, path := range o.Own {
-		if rel, err := filepath.Rel(string(o.Path), path); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) {
 			p.own[filepath.ToSlash(rel)] = true
 		}
 	}

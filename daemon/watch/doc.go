@@ -88,10 +88,10 @@
 //
 // # The root
 //
-// The root is resolved once, by [New]; below it no symbolic link is followed.
-// If the root disappears or is replaced by something else, Next reports one
-// batch with RootMissing and then waits; when a directory is back in its
-// place it is walked and everything is dirty. No batch ever describes a
+// The root is resolved once, by [New] or when it is first there; below it no
+// symbolic link is followed. If the root is not there, or disappears, or is
+// replaced by something else, Next reports one batch with RootMissing and then
+// waits; when a directory is in its place it is walked and everything is dirty. No batch ever describes a
 // missing root as an empty one. What is left at a mount point when the disk is
 // gone is another directory, on another device: everything is in doubt, and
 // Causes says that the root was replaced. A root that was moved away and back

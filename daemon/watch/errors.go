@@ -3,10 +3,6 @@ package watch
 import "errors"
 
 var (
-	// ErrNotDirectory is returned by New when the root exists and is not a
-	// directory.
-	ErrNotDirectory = errors.New("not a directory")
-
 	// ErrOptions is returned by New for options that make no sense.
 	ErrOptions = errors.New("invalid watch options")
 

@@ -21,6 +21,7 @@ type loop struct {
 	mounts *mounts       // nil if it cannot be told what is mounted
 	ahead  time.Duration // of the wall clock, when last looked at
 
+	sought    bool // the root was never there; the links on the way to it are not resolved
 	root      *dir
 	rootID    ident              // what the walk began with; zero before
 	byID      map[ident]*dir     // known directories
@@ -58,7 +59,7 @@ type loop struct {
 func newLoop(w *Watcher) *loop {
 	return &loop{
 		w: w, opts: w.opts, log: w.opts.Log, epoch: w.opts.Clock.Now(),
-		doubt: make(map[string]span),
+		doubt: make(map[string]span), sought: !w.found,
 	}
 }
 
@@ -74,18 +75,23 @@ func (l *loop) closeKernel() {
 // begin opens the first inotify instance and queues the root. What is mounted
 // is followed from before the first walk on.
 func (l *loop) begin() error {
-	m, err := openMounts(l.opts.Root)
-	if err != nil {
-		l.log.Warn("mounting and unmounting below the source will be noticed by full scans only", "root", l.opts.Root, "error", err)
-	} else {
-		l.mounts = m
-	}
+	l.followMounts()
 	l.ahead = l.opts.WallOffset()
 	l.restart(CauseStart)
 	if l.kernel == nil {
 		return fmt.Errorf("watch %s: %w", l.opts.Root, ErrNoInotify)
 	}
 	return nil
+}
+
+// followMounts begins to follow what is mounted around the root.
+func (l *loop) followMounts() {
+	m, err := openMounts(l.opts.Root)
+	if err != nil {
+		l.log.Warn("mounting and unmounting below the source will be noticed by full scans only", "root", l.opts.Root, "error", err)
+		return
+	}
+	l.mounts = m
 }
 
 // end frees what begin took.
@@ -231,8 +237,13 @@ func (l *loop) loseEvents() {
 // checkRoot notices a root that was unmounted, moved, deleted or replaced:
 // inotify does not tell all of these.
 func (l *loop) checkRoot() {
+	l.seekRoot()
 	id, sig, err := look(l.opts.Root)
 	switch there := err == nil && sig.directory; {
+	case !there && !l.missing && l.sought:
+		l.log.Warn("the directory to watch is not there; it is watched as soon as it is", "root", l.opts.Root)
+		l.missing = true
+		l.replaceRoot()
 	case !there && !l.missing:
 		l.log.Warn("the watched directory is gone", "root", l.opts.Root)
 		l.missing, l.missingTold = true, false
@@ -245,6 +256,28 @@ func (l *loop) checkRoot() {
 		l.log.Warn("the watched directory was replaced", "root", l.opts.Root)
 		l.replaceRoot()
 	}
+}
+
+// seekRoot resolves the links on the way to a root that was never there, once it
+// is.
+func (l *loop) seekRoot() {
+	if !l.sought {
+		return
+	}
+	real, found := realRoot(l.opts.Root)
+	if !found {
+		return
+	}
+	l.sought = false
+	if real == l.opts.Root {
+		return
+	}
+	l.opts.Root = real
+	if l.mounts != nil {
+		l.mounts.close()
+		l.mounts = nil
+	}
+	l.followMounts()
 }
 
 // replaceRoot begins again with another root, or the old one back in its place.

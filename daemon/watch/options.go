@@ -23,7 +23,8 @@ func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d
 
 // Options say what to watch. Only Root is required.
 type Options struct {
-	// Root is the directory to watch. Symbolic links in it are resolved once.
+	// Root is the directory to watch. It need not be there yet. Symbolic links in
+	// it are resolved once, when it is.
 	Root string
 
 	// Exclude, if set, says which paths are not watched and not reported.
@@ -127,28 +128,30 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// resolve makes the paths absolute and the root free of symbolic links, and
-// checks that the root is a directory.
-func (o *Options) resolve() error {
-	root, err := filepath.Abs(o.Root)
+// resolve makes the paths absolute and the root free of symbolic links, as far
+// as that can be done now. It reports whether there is a directory at the root.
+func (o *Options) resolve() (found bool, err error) {
+	if o.Root, err = filepath.Abs(o.Root); err != nil {
+		return false, fmt.Errorf("root of the watch: %w", err)
+	}
+	if o.CookieDir != "" {
+		if o.CookieDir, err = filepath.Abs(o.CookieDir); err != nil {
+			return false, fmt.Errorf("cookie directory: %w", err)
+		}
+	}
+	real, found := realRoot(o.Root)
+	if found {
+		o.Root = real
+	}
+	return found, nil
+}
+
+// realRoot follows the links in a path to a directory, if there is one.
+func realRoot(path string) (real string, found bool) {
+	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return fmt.Errorf("root of the watch: %w", err)
+		return "", false
 	}
-	if o.Root, err = filepath.EvalSymlinks(root); err != nil {
-		return fmt.Errorf("root of the watch: %w", err)
-	}
-	fi, err := os.Lstat(o.Root)
-	if err != nil {
-		return fmt.Errorf("root of the watch: %w", err)
-	}
-	if !fi.IsDir() {
-		return fmt.Errorf("root of the watch: %s: %w", o.Root, ErrNotDirectory)
-	}
-	if o.CookieDir == "" {
-		return nil
-	}
-	if o.CookieDir, err = filepath.Abs(o.CookieDir); err != nil {
-		return fmt.Errorf("cookie directory: %w", err)
-	}
-	return nil
+	fi, err := os.Lstat(real)
+	return real, err == nil && fi.IsDir()
 }

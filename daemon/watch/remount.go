@@ -23,6 +23,9 @@ func (l *loop) checkMounts() {
 	}
 	root := l.root
 	l.checkRoot()
+	if l.mounts == nil {
+		return // the root was found, behind links, and everything is in doubt
+	}
 	now := containing(l.mounts.known, l.opts.Root)
 	for _, c := range changed {
 		switch {

@@ -86,6 +86,65 @@ func TestRootGoneAndBack(t *testing.T) {
 	}
 }
 
+// TestRootThatIsNotThereYet begins without a root, which is no reason not to
+// begin, and then has one.
+func TestRootThatIsNotThereYet(t *testing.T) {
+	tests := []struct {
+		name            string
+		before, appears func(t *testing.T, root string)
+	}{
+		{"missing", func(*testing.T, string) {}, func(t *testing.T, root string) {
+			must(t, os.Mkdir(root, 0o755))
+		}},
+		{"a file", func(t *testing.T, root string) { write(t, root, "x") }, func(t *testing.T, root string) {
+			must(t, os.Remove(root))
+			must(t, os.Mkdir(root, 0o755))
+		}},
+		{"a link to nothing", func(t *testing.T, root string) {
+			must(t, os.Symlink("disk/photos", root))
+		}, func(t *testing.T, root string) {
+			must(t, os.MkdirAll(filepath.Dir(root)+"/disk/photos", 0o755))
+		}},
+		{"its parent is missing", func(t *testing.T, root string) {
+			must(t, os.Remove(filepath.Dir(root)))
+		}, func(t *testing.T, root string) {
+			must(t, os.MkdirAll(root, 0o755))
+		}},
+		{"below a link to nothing", func(t *testing.T, root string) {
+			must(t, os.Remove(filepath.Dir(root)))
+			must(t, os.Symlink("disk", filepath.Dir(root)))
+		}, func(t *testing.T, root string) {
+			must(t, os.MkdirAll(filepath.Dir(filepath.Dir(root))+"/disk/root", 0o755))
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			root := filepath.Join(t.TempDir(), "parent", "root")
+			must(t, os.Mkdir(filepath.Dir(root), 0o755))
+			test.before(t, root)
+			h := start(t, watch.Options{Root: root})
+			if b := h.next(time.Hour); !b.RootMissing {
+				t.Fatalf("without a root: %+v", b)
+			}
+			if b := h.take(); !b.RootMissing {
+				t.Errorf("Take without a root: %+v", b)
+			}
+			if s := h.w.Stats(); !s.RootMissing || s.Watches != 0 {
+				t.Errorf("%+v", s)
+			}
+			test.appears(t, root)
+			if b := h.next(time.Hour); !b.All {
+				t.Fatalf("when it is there: %+v", b)
+			}
+			must(t, os.Mkdir(root+"/sub", 0o755))
+			h.expect("sub")
+			write(t, root+"/sub/file", "x")
+			h.expect("sub")
+		})
+	}
+}
+
 func TestRootReplaced(t *testing.T) {
 	parent := t.TempDir()
 	root, other := parent+"/root", parent+"/other"

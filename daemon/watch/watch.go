@@ -10,6 +10,7 @@ import (
 // goroutine.
 type Watcher struct {
 	opts    Options
+	found   bool // there was a directory at the root, and its links are resolved
 	running atomic.Bool
 	stats   atomic.Pointer[Stats]
 
@@ -29,18 +30,19 @@ type request struct {
 	done     <-chan struct{}
 }
 
-// New checks the options and prepares a watcher; it starts nothing. The root
-// must exist.
+// New checks the options and prepares a watcher; it starts nothing.
 func New(o Options) (*Watcher, error) {
 	o = o.withDefaults()
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if err := o.resolve(); err != nil {
+	found, err := o.resolve()
+	if err != nil {
 		return nil, err
 	}
 	w := &Watcher{
 		opts:     o,
+		found:    found,
 		requests: make(chan *request),
 		returned: make(chan Batch),
 		stopped:  make(chan struct{}),

@@ -292,16 +292,12 @@ func TestLifecycle(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	write(t, file, "x")
 	tests := []struct {
 		name string
 		opts watch.Options
 		want error
 	}{
 		{"no root", watch.Options{}, watch.ErrOptions},
-		{"missing root", watch.Options{Root: file + "-not"}, os.ErrNotExist},
-		{"file", watch.Options{Root: file}, watch.ErrNotDirectory},
 		{"negative settle", watch.Options{Root: "/", Settle: -1}, watch.ErrOptions},
 		{"negative poll", watch.Options{Root: "/", PollEvery: -1}, watch.ErrOptions},
 		{"negative bound", watch.Options{Root: "/", MaxFlux: -1}, watch.ErrOptions},
