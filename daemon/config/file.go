@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxFile bounds a configuration file; a larger one is something else.
-const maxFile = 1 << 20
+// maxFile bounds a configuration file; a larger one is something else. A
+// thousand sources fit.
+const maxFile = 256 << 10
 
 // file is a configuration file as it was opened: content and owner are those
 // of one file, whatever happens to its name meanwhile.

@@ -58,7 +58,7 @@ func TestNoFile(t *testing.T) {
 		{link, "is a symbolic link to " + fine},
 		{fifo, "is not a regular file"},
 		{write(t, filepath.Join(dir, "empty.toml"), "", 0o600), "is empty"},
-		{write(t, filepath.Join(dir, "large.toml"), strings.Repeat("# ten million bytes\n", 500_000), 0o600), "has 10000000 bytes, and a configuration has at most 1048576"},
+		{write(t, filepath.Join(dir, "large.toml"), strings.Repeat("# ten million bytes\n", 500_000), 0o600), "has 10000000 bytes, and a configuration has at most 262144"},
 		{write(t, filepath.Join(dir, "latin.toml"), "group = \"a\"\nmount = \"/b\xe4\"\n", 0o600), "line 2: has the byte 0xe4, which is not UTF-8; save the file as UTF-8"},
 	} {
 		for name, read := range readers() {

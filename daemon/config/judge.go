@@ -9,16 +9,8 @@ import (
 	"keepsake/daemon/capture"
 )
 
-// maxSources bounds the sources: each is compared with each, and has a watcher
-// of its own.
-const maxSources = 1000
-
 // judge looks for what each key may say and both together may not.
 func (r *reading) judge() {
-	if len(r.config.Sources) > maxSources {
-		r.problem(r.lines["source"], "source", fmt.Sprintf("stands %d times, and at most %d are possible", len(r.config.Sources), maxSources), "name directories further up")
-		return
-	}
 	r.judgeShared("defaults", &r.config.Defaults)
 	for i := range r.config.Sources {
 		at := fmt.Sprintf("source[%d]", i)

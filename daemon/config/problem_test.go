@@ -150,14 +150,31 @@ exclude = ["*"]
 	}
 }
 
-// TestManySources: sources are compared with each other, so there are not
-// arbitrarily many.
-func TestManySources(t *testing.T) {
-	var b strings.Builder
-	for i := range 1001 {
-		fmt.Fprintf(&b, "[[source]]\nlabel = \"s%d\"\npath = \"/a/%[1]d\"\n", i)
+// TestTooMany: what no configuration has is refused before it costs time, and
+// nobody is told of more than can be read.
+func TestTooMany(t *testing.T) {
+	lines := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
 	}
-	if _, err := config.Parse([]byte(b.String())); err == nil || !strings.Contains(err.Error(), "at most 1000") {
-		t.Errorf("1001 sources: %v", err)
+	const dump = "[[source]]\nlabel = \"a\"\ncommand = [\"x\"]\nfile = \"x\"\nevery = \"1h\"\n"
+	for _, tt := range []struct{ name, text, want string }{
+		{"1001 sources", lines(1001, "[[source]]\nlabel = \"s%d\"\npath = \"/a/%[1]d\"\n"), "stands 1001 times, and at most 1000 are possible"},
+		{"1000 sources", lines(1000, "[[source]]\nlabel = \"s%d\"\npath = \"/a/%[1]d\"\n"), ""},
+		{"101 outputs", dump + lines(101, "[[source.output]]\ncommand = [\"x\"]\nfile = \"f%d\"\n"), "stands 101 times, and at most 100 are possible"},
+		{"100 outputs", dump + lines(100, "[[source.output]]\ncommand = [\"x\"]\nfile = \"f%d\"\n"), ""},
+		{"a large text", "#" + strings.Repeat(" ", 256<<10), "at most 262144"},
+	} {
+		_, err := config.Parse([]byte(tt.text))
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	_, err := config.Parse([]byte(lines(1000, "key%d = 1\n")))
+	if problems, ok := errors.AsType[config.Problems](err); !ok || len(problems) != 100 {
+		t.Errorf("1000 unknown keys are %d problems", len(problems))
 	}
 }

@@ -1,6 +1,9 @@
 package config
 
-import "path/filepath"
+import (
+	"fmt"
+	"path/filepath"
+)
 
 // Read reads a configuration file. Its error is a *FileError with all Problems if
 // the file can be read at all. It looks at no other file than this one and its directory: a
@@ -27,6 +30,9 @@ func Parse(b []byte) (Config, error) {
 }
 
 func parse(b []byte) *reading {
+	if len(b) > maxFile {
+		return &reading{problems: Problems{{Line: 1, Text: fmt.Sprintf("begins a text of %d bytes, and a configuration has at most %d", len(b), maxFile), Remedy: "is it the right file?"}}}
+	}
 	r := read(b)
 	if len(r.lines) > 0 {
 		r.judge()

@@ -21,12 +21,24 @@ type reading struct {
 	because map[string]string
 }
 
+// maxSaid bounds problems and notes: nobody reads more, and what has more is not
+// a configuration with mistakes but another file.
+const maxSaid = 100
+
 func (r *reading) problem(line int, key, text, remedy string) {
-	r.problems = append(r.problems, Problem{Line: line, Key: key, Text: text, Remedy: remedy})
+	if !r.full() {
+		r.problems = append(r.problems, Problem{Line: line, Key: key, Text: text, Remedy: remedy})
+	}
 }
 
+// full reports whether there are so many problems that looking for more is
+// vain.
+func (r *reading) full() bool { return len(r.problems) >= maxSaid }
+
 func (r *reading) note(line int, format string, args ...any) {
-	r.notes = append(r.notes, Note{line, fmt.Sprintf(format, args...)})
+	if len(r.notes) < maxSaid {
+		r.notes = append(r.notes, Note{line, fmt.Sprintf(format, args...)})
+	}
 }
 
 // line is where a key stands, else where its section begins.
@@ -61,7 +73,8 @@ func read(b []byte) *reading {
 	if t := r.table(root, "notify"); t != nil {
 		readTable(r, place{"notify", "notify"}, t, notifyKeys(), &r.config.Notify, nil)
 	}
-	for i, t := range r.tables(root, "source", "source") {
+	sources := r.tables(root, "source", "source")
+	for i, t := range r.few(sources, maxSources, "source", "name directories further up") {
 		r.readSource(fmt.Sprintf("source[%d]", i), t)
 	}
 	return r
@@ -82,7 +95,8 @@ func (r *reading) readSource(path string, t *table) {
 	}
 	readTable(r, place{path, "source"}, t, sourceKeys(), &s, []string{"output"})
 	r.settleSchedule(path, &s)
-	for i, beside := range r.tables(t, "output", "source.output") {
+	outputs := r.few(r.tables(t, "output", "source.output"), maxOutputs, "source.output", "make several sources of it")
+	for i, beside := range outputs {
 		at := fmt.Sprintf("%s.output[%d]", path, i)
 		if s.Outputs == nil {
 			r.problem(beside.line, "source.output", "is kept beside a command, and this source has none", "give it a [[source]] of its own, with command and file")
@@ -150,6 +164,23 @@ func (r *reading) tables(t *table, name, heading string) []*table {
 	return all
 }
 
+const (
+	// maxSources bounds the sources: each is compared with each, and has a
+	// watcher of its own.
+	maxSources = 1000
+	// maxOutputs bounds those of one source, which run one after the other.
+	maxOutputs = 100
+)
+
+// few returns tables if there are not too many to be meant.
+func (r *reading) few(all []*table, most int, heading, remedy string) []*table {
+	if len(all) <= most {
+		return all
+	}
+	r.problem(all[most].line, heading, fmt.Sprintf("stands %d times, and at most %d are possible", len(all), most), remedy)
+	return nil
+}
+
 // place is where a table stands: its path tells it from its like, its section
 // is what people call it.
 type place struct{ path, section string }
@@ -171,6 +202,9 @@ func readTable[S any](r *reading, p place, t *table, fields []field[S], into *S,
 
 func readEntries[S any](r *reading, p place, prefix string, t *table, known map[string]field[S], into *S, skip []string) {
 	for _, e := range t.entries {
+		if r.full() {
+			return
+		}
 		name := join(prefix, e.name)
 		f, ok := known[name]
 		switch {
