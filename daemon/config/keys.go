@@ -59,7 +59,7 @@ func globalKeys() []field[Config] {
 			usually(0, "the sooner a card is read, the sooner it is safe; gentle keeps the machine usable meanwhile"),
 		setting("memory", sizeKind(64<<20, "the indexes of a library need 64MiB"), func(c *Config) *int64 { return &c.Memory }).
 			means("how much memory the daemon aims to stay below").
-			usually(256<<20, "a library of a million files needs 200 MiB, and a small NAS has 1 GiB"),
+			usually(256<<20, "a library of a million files needs 200 MiB, and a small NAS has 1 GiB").needsRestart(),
 		setting("gentle", boolKind, func(c *Config) *bool { return &c.Gentle }).
 			means("whether reading gives way to other programs").
 			usually(true, "whoever edits on this machine comes first; a backup can wait for a second").

@@ -98,6 +98,23 @@ func TestAmend(t *testing.T) {
 	}
 }
 
+// TestExamples: what people copy is read.
+func TestExamples(t *testing.T) {
+	all, err := filepath.Glob("../../packaging/examples/*.toml")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, path := range all {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Parse(b); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 // TestExample holds the example to the table of keys: it teaches all of them,
 // with what they are. KEEPSAKE_UPDATE=1 writes its reference anew.
 func TestExample(t *testing.T) {

@@ -41,9 +41,10 @@ func (r *reading) note(line int, format string, args ...any) {
 	}
 }
 
-// line is where a key stands, else where its section begins.
+// line is where a key stands, else where its section begins; 0 for one of the
+// top, whose first line says nothing about it.
 func (r *reading) line(section, key string) int {
-	if at, ok := r.lines[join(section, key)]; ok {
+	if at, ok := r.lines[join(section, key)]; ok || section == "" {
 		return at
 	}
 	return r.lines[section]
