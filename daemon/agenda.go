@@ -27,7 +27,8 @@ type agenda struct {
 	failed  time.Time // end of the last task, if it failed
 	retries int       // tasks in a row that failed
 	gone    bool      // the last one did, since there was no directory
-	// remembered is the end of the last look of an earlier run.
+	// remembered is the end of the last task of an earlier run; zero if that one
+	// failed.
 	remembered time.Time
 }
 
@@ -69,19 +70,30 @@ func (a *agenda) next(now time.Time) due {
 	return first
 }
 
-// begin is when the first task of a run is due: at once, since nothing is known
-// of what happened before, except where only times of day are wanted and none
-// was missed.
+// begin is when the first task of a run is due. A directory that is watched is
+// looked at at once, since nothing is known of what happened before. Commands,
+// and a directory that is wanted at times of day only, go on with their schedule
+// as if keepsake had never stopped: a dump must not run at each restart. One
+// that failed, or was missed, is made up for.
 func (a *agenda) begin(now time.Time) time.Time {
+	s, last := a.conf.Schedule, a.remembered.Round(0).In(now.Location())
 	_, heeds := a.heeds(now)
-	if heeds || a.remembered.IsZero() || a.conf.Schedule.Due(a.remembered, now) {
+	// A last run in the future says that the clock was set back since; then
+	// nobody knows what was missed.
+	if last.IsZero() || last.After(now) || heeds && !a.conf.IsCommand() || s.Every <= 0 && len(s.At) == 0 {
 		return now
 	}
-	at, ok := a.conf.Schedule.Next(now.Round(0))
-	if !ok {
+	var first time.Time
+	if at, ok := s.Next(last); ok {
+		first = at.Add(a.delay(at))
+	}
+	if every := last.Add(s.Every); s.Every > 0 && (first.IsZero() || every.Before(first)) {
+		first = every
+	}
+	if first.Before(now) {
 		return now
 	}
-	return at.Add(a.delay(at))
+	return first
 }
 
 func (d due) or(o due) due {

@@ -34,6 +34,7 @@ func TestAgenda(t *testing.T) {
 	every := config.Source{Label: "a", Scan: 24 * time.Hour, Schedule: schedule.Schedule{Every: 15 * time.Minute}}
 	nightly := config.Source{Label: "a", Scan: 24 * time.Hour, Schedule: timetable(t, "02:30")}
 	dump := config.Source{Label: "a", Outputs: []config.Output{{File: "x"}}, Schedule: timetable(t, "02:30", "14:00")}
+	hourlyDump := config.Source{Label: "a", Outputs: dump.Outputs, Schedule: schedule.Schedule{Every: time.Hour}}
 	eager := config.Source{Label: "a", Scan: 24 * time.Hour}
 	ran := func(c config.Source, began string) agenda {
 		return agenda{conf: c, started: at(began), looked: at(began), scanned: at(began)}
@@ -53,6 +54,15 @@ func TestAgenda(t *testing.T) {
 		{"nightly, none missed", agenda{conf: nightly, remembered: at("02:31:00")}, "12:00:00", due{at("02:30:00").AddDate(0, 0, 1), causeStart}},
 		{"nightly, one missed", agenda{conf: nightly, remembered: at("02:31:00").AddDate(0, 0, -1)}, "12:00:00", due{at("12:00:00"), causeStart}},
 		{"nightly, never ran", agenda{conf: nightly}, "12:00:00", due{at("12:00:00"), causeStart}},
+		{"nightly, failed", agenda{conf: nightly}, "12:00:00", due{at("12:00:00"), causeStart}},
+		{"nightly, remembered of next year", agenda{conf: nightly, remembered: at("02:31:00").AddDate(1, 0, 0)}, "12:00:00", due{at("12:00:00"), causeStart}},
+		{"a dump, none missed", agenda{conf: dump, remembered: at("02:31:00")}, "12:00:00", due{at("14:00:00"), causeStart}},
+		{"a dump, one missed", agenda{conf: dump, remembered: at("02:31:00")}, "14:00:01", due{at("14:00:01"), causeStart}},
+		{"a dump each hour, a minute ago", agenda{conf: hourlyDump, remembered: at("11:59:00")}, "12:00:00", due{at("12:59:00"), causeStart}},
+		{"a dump each hour, missed", agenda{conf: hourlyDump, remembered: at("10:59:00")}, "12:00:00", due{at("12:00:00"), causeStart}},
+		{"a dump each hour, remembered of next year", agenda{conf: hourlyDump, remembered: at("11:59:00").AddDate(1, 0, 0)}, "12:00:00", due{at("12:00:00"), causeStart}},
+		{"a dump without a schedule", agenda{conf: config.Source{Outputs: dump.Outputs}, remembered: at("11:59:00")}, "12:00:00", due{at("12:00:00"), causeStart}},
+		{"a directory, a minute ago", agenda{conf: every, remembered: at("11:59:00")}, "12:00:00", due{at("12:00:00"), causeStart}},
 		{"the clock set back a year", ran(nightly, "12:00:00"), "12:00:00", due{at("02:30:00").AddDate(0, 0, 1), causeSchedule}},
 		{"a day since the scan", agenda{conf: every, started: at("12:10:00"), scanned: at("12:00:00").AddDate(0, 0, -1)}, "12:11:00", due{at("12:00:00"), causeScan}},
 		{"a failure", agenda{conf: every, started: at("12:00:00"), failed: at("12:00:10"), retries: 1}, "12:00:11", due{at("12:00:25"), causeRetry}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -20,24 +21,23 @@ type Alarm struct {
 	Guard    string    `cbor:"0,keyasint"` // the mark in the manifest
 	Detail   string    `cbor:"1,keyasint,omitempty"`
 	Since    time.Time `cbor:"2,keyasint"`           // begin of what was found
-	Snapshot [32]byte  `cbor:"3,keyasint"`           // the first that was marked so
+	Snapshot [32]byte  `cbor:"3,keyasint"`           // the first that was marked so; of rot, the one compared with
 	Pinned   [32]byte  `cbor:"4,keyasint,omitempty"` // the last good one before; zero if there is none
 }
 
-// guardRot is the alarm of files that changed although their times did not.
-const guardRot = "rot"
-
 // raise notes what guards found as alarms, and pins the last snapshot that is
-// complete, unmarked and older. An alarm that stands already stays as it is. A
-// kill in between leaves the pin, which the next finding uses again.
-func (m *memory) raise(ctx context.Context, r *store.Repository, who string, found []guard.Finding, snap store.Snapshot) error {
+// complete, unmarked and older, of those up to a number. An alarm that stands
+// already keeps its begin and its pin, and says what was found last. A kill in
+// between leaves the pin, which the next finding uses again.
+func (m *memory) raise(ctx context.Context, r *store.Repository, who string, found []guard.Finding, about store.Snapshot, upTo uint64) error {
 	alarms := slices.Clone(m.alarms)
 	for _, f := range found {
-		if slices.ContainsFunc(alarms, func(a Alarm) bool { return a.Guard == f.Guard }) {
+		if i := slices.IndexFunc(alarms, func(a Alarm) bool { return a.Guard == f.Guard }); i >= 0 {
+			alarms[i].Detail = f.Detail
 			continue
 		}
-		a := Alarm{Guard: f.Guard, Detail: f.Detail, Since: f.Since.Round(0), Snapshot: snap.ID}
-		good, ok, err := lastGood(ctx, r, m.source, f, snap)
+		a := Alarm{Guard: f.Guard, Detail: f.Detail, Since: f.Since.Round(0), Snapshot: about.ID}
+		good, ok, err := lastGood(ctx, r, m.source, f, upTo)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (m *memory) raise(ctx context.Context, r *store.Repository, who string, fou
 		}
 		alarms = append(alarms, a)
 	}
-	if len(alarms) == len(m.alarms) {
+	if slices.Equal(alarms, m.alarms) {
 		return nil
 	}
 	if err := m.note(noteAlarms, alarms); err != nil {
@@ -59,16 +59,17 @@ func (m *memory) raise(ctx context.Context, r *store.Repository, who string, fou
 	return nil
 }
 
-// lastGood is the newest snapshot that missed nothing, that no guard marked, and
-// that is older than what was found: the one that the first run with a share in
-// it began with, or, if that one is not good itself, an older one.
-func lastGood(ctx context.Context, r *store.Repository, source state.SourceID, f guard.Finding, bad store.Snapshot) (good store.Snapshot, ok bool, err error) {
+// lastGood is the newest snapshot up to a number that missed nothing, that no
+// guard marked, and that is older than what was found: the one that the first
+// run with a share in it began with, or, if that one is not good itself, an
+// older one.
+func lastGood(ctx context.Context, r *store.Repository, source state.SourceID, f guard.Finding, upTo uint64) (good store.Snapshot, ok bool, err error) {
 	all, _, err := r.Snapshots(ctx)
 	if err != nil {
 		return good, false, err
 	}
 	for _, s := range all {
-		mine := s.Source == source && s.Writer == bad.Writer && s.Number < bad.Number
+		mine := s.Source == source && s.Writer == r.State().Writer() && s.Number <= upTo
 		older := s.ID == f.Good || s.Started.Time().Before(f.Since)
 		if mine && older && s.Complete() && len(s.Marks) == 0 && s.Number > good.Number {
 			good, ok = s, true
@@ -177,7 +178,7 @@ func (s *sourceKeeper) judged(ctx context.Context, r *capture.Result) error {
 // judged notes what a capture observed: alarms before all else, since what
 // follows makes the next run forget.
 func (m *memory) judged(ctx context.Context, r *store.Repository, who string, result *capture.Result) error {
-	if err := m.raise(ctx, r, who, result.Findings, result.Snapshot); err != nil {
+	if err := m.raise(ctx, r, who, result.Findings, result.Snapshot, before(result.Snapshot)); err != nil {
 		return fmt.Errorf("noting an alarm: %w", err)
 	}
 	if len(m.rot.Mended) > 0 {
@@ -192,6 +193,10 @@ func (m *memory) judged(ctx context.Context, r *store.Repository, who string, re
 	m.window = m.window.Add(result.Observation)
 	return m.note(noteWindow, m.window)
 }
+
+// before is the number below a snapshot's; all are below one that was not
+// published.
+func before(s store.Snapshot) uint64 { return s.Number - 1 }
 
 // Observed returns what runs of a source observed in the last day: what a
 // capture outside a keeper begins with.
@@ -214,6 +219,14 @@ func Judged(ctx context.Context, k *Keeper, r *store.Repository, source state.So
 	if err := m.load(); err != nil {
 		return err
 	}
+	all, _, err := r.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	// This run's own come with more than a mark; its pages in progress do not.
+	if err := m.judgeMarks(ctx, r, who, all, before(result.Snapshot)); err != nil {
+		return err
+	}
 	if err := m.judged(ctx, r, who, result); err != nil {
 		return err
 	}
@@ -222,30 +235,61 @@ func Judged(ctx context.Context, k *Keeper, r *store.Repository, source state.So
 }
 
 // judgeMarks raises alarms for the marks of snapshots that were published by a
-// run that was killed before it could. mine are the source's snapshots.
-func (s *sourceKeeper) judgeMarks(ctx context.Context, mine []store.Snapshot) error {
+// run that was killed before it could.
+func (s *sourceKeeper) judgeMarks(ctx context.Context, all []store.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	newest := s.memory.job.Judged
-	for _, snap := range mine {
-		if snap.Writer != s.k.o.Repository.State().Writer() || snap.Number <= s.memory.job.Judged {
+	return s.memory.judgeMarks(ctx, s.k.o.Repository, s.k.who(), all, math.MaxUint64)
+}
+
+// judgeMarks looks at the source's snapshots up to a number that nobody has
+// judged. A mark does not say when it began; the window does, which the killed
+// run has not added to.
+func (m *memory) judgeMarks(ctx context.Context, r *store.Repository, who string, all []store.Snapshot, upTo uint64) error {
+	newest := m.job.Judged
+	for _, snap := range all {
+		if snap.Source != m.source || snap.Writer != r.State().Writer() || snap.Number <= m.job.Judged || snap.Number > upTo {
 			continue
 		}
 		newest = max(newest, snap.Number)
+		since, base, ok := m.window.Began(snap.Started.Time())
+		if !ok {
+			since = snap.Started.Time()
+		}
 		var found []guard.Finding
 		for _, mark := range snap.Marks {
-			found = append(found, guard.Finding{Guard: mark, Detail: "found by a run that was killed before it could say more", Since: snap.Started.Time()})
+			if slices.ContainsFunc(m.alarms, func(a Alarm) bool { return a.Guard == mark }) {
+				continue // which says more
+			}
+			found = append(found, guard.Finding{Guard: mark, Detail: aboutMark(mark), Since: since, Good: base})
 		}
-		if err := s.memory.raise(ctx, s.k.o.Repository, s.k.who(), found, snap); err != nil {
+		if err := m.raise(ctx, r, who, found, snap, before(snap)); err != nil {
 			return err
 		}
 	}
-	s.memory.job.Judged = newest
-	return s.memory.note(noteJob, s.memory.job)
+	if newest == m.job.Judged {
+		return nil
+	}
+	m.job.Judged = newest
+	return m.note(noteJob, m.job)
+}
+
+// aboutMark says what a mark means where nothing else is known of it.
+func aboutMark(mark string) string {
+	about := map[string]string{
+		guard.Emptied:    "no file is left",
+		guard.Elsewhere:  "it lies on another file system than before: is the disk mounted?",
+		guard.Shrunk:     "most of its files, or of its bytes, are gone",
+		guard.MassChange: "many files were overwritten, renamed or deleted as no work does it",
+	}[mark]
+	if about == "" {
+		about = mark
+	}
+	return about + " (found by a run that was killed before it could say more)"
 }
 
 // Acknowledge ends the alarms of some sources, and the doubt about the clock if
-// all are meant.
+// all are meant, which is told under the label of none.
 func (k *Keeper) Acknowledge(ctx context.Context, labels []string, who, why string) (map[string][]Alarm, error) {
 	found, err := k.find(labels)
 	if err != nil {
@@ -266,7 +310,14 @@ func (k *Keeper) Acknowledge(ctx context.Context, labels []string, who, why stri
 		s.poke()
 	}
 	if len(labels) == 0 {
-		return ended, k.clock.trust()
+		doubt, err := k.clock.acknowledge(ctx, k.o.Repository, who, why)
+		if err != nil {
+			return ended, fmt.Errorf("trusting the clock: %w", err)
+		}
+		if len(doubt) > 0 {
+			ended[""] = doubt
+		}
+		k.tellClock()
 	}
 	return ended, nil
 }

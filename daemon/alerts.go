@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"keepsake/daemon/alert"
 	"keepsake/daemon/health"
@@ -25,6 +26,18 @@ func newTeller(o *Options) (*alert.Teller, error) {
 		Args: o.Config.Notify.Command, Timeout: o.Config.Notify.Timeout, Host: o.Host, Repository: fmt.Sprintf("%x", id[:4]),
 		Memory: toldNote{o.Repository.State()}, Log: o.Log, Now: o.Clock.Now, After: o.Clock.After,
 	})
+}
+
+// ClockDoubt says why the clock is not trusted; empty if it is.
+func (k *Keeper) ClockDoubt() string { return k.clock.doubt() }
+
+// tellClock has somebody told if the clock came into doubt, or is trusted again.
+func (k *Keeper) tellClock() {
+	r := alert.Report{Recovered: "the clock is trusted again; old snapshots expire as before"}
+	if doubt := k.clock.doubt(); doubt != "" {
+		r.Standing = []alert.Condition{{State: alert.Guard, Summary: doubt + "; nothing expires until keepsake ack --all"}}
+	}
+	k.teller.Update("", r)
 }
 
 // tellHealth has somebody told if the source stands otherwise than it did.
@@ -57,12 +70,36 @@ func standing(v health.Source) (all []alert.Condition) {
 	}
 	add(v.Guarded, alert.Guard, "a guard found something; nothing expires until "+v.Acknowledge(), alarms...)
 	add(!v.Fresh && !v.Looked.IsZero(), alert.Stale, "no look has succeeded for longer than its schedule allows")
+	add(lacks(v) != "", alert.Degraded, lacks(v), lacking(v)...)
+	return all
+}
+
+// lacks says in a sentence why a source is degraded; empty if it is not. Both
+// reasons are one condition, since there is one of each state.
+func lacks(v health.Source) string {
+	var all []string
 	if n := v.Newest; n != nil && n.Missed > n.Writing {
-		var missed []string
+		all = append(all, "the newest snapshot misses "+countOf(int(n.Missed), "path"))
+	}
+	if v.AfterError != "" {
+		all = append(all, "a command after the last snapshot failed")
+	}
+	return strings.Join(all, ", and ")
+}
+
+// lacking are the particulars of it.
+func lacking(v health.Source) (all []string) {
+	if v.AfterError != "" {
+		all = append(all, "after the snapshot: "+v.AfterError)
+	}
+	if n := v.Newest; n != nil && n.Missed > n.Writing {
 		for _, m := range n.MissedPaths {
-			missed = append(missed, m.Path+": "+m.Reason)
+			path := m.Path
+			if path == "" {
+				path = "the source itself"
+			}
+			all = append(all, strings.TrimSpace(path+": "+m.Reason+" "+m.Detail))
 		}
-		add(true, alert.Degraded, fmt.Sprintf("the newest snapshot misses %d paths", n.Missed), missed...)
 	}
 	return all
 }

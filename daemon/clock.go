@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
 
+	"keepsake/store"
 	"keepsake/store/state"
+	"keepsake/store/tree"
 )
 
 const (
@@ -87,6 +90,43 @@ func (s *steadiness) suspect(format string, args ...any) {
 func (s *steadiness) save(now time.Time) error {
 	s.note.Seen, s.noted = now.Round(0), now
 	return s.state.SetNote(state.SourceID{}, noteClock, s.note)
+}
+
+// ClockDoubt says why the clock is not trusted, as the state remembers it; empty
+// if it is, or if no keeper has ever run.
+func ClockDoubt(r *store.Repository) (string, error) {
+	var n clockNote
+	_, err := r.State().Note(state.SourceID{}, noteClock, &n)
+	return n.Doubt, err
+}
+
+// guardClock is the alarm about the clock, as those are told who end it.
+const guardClock = "clock"
+
+// TrustClock ends the doubt about the clock where nobody keeps sources, and
+// returns it; the ledger says who did.
+func TrustClock(ctx context.Context, r *store.Repository, who, why string) ([]Alarm, error) {
+	var n clockNote
+	if _, err := r.State().Note(state.SourceID{}, noteClock, &n); err != nil || n.Doubt == "" {
+		return nil, err
+	}
+	ended := []Alarm{{Guard: guardClock, Detail: n.Doubt}}
+	if err := r.Record(ctx, tree.LedgerEntry{Kind: tree.Acknowledge, Who: who, Why: why}); err != nil {
+		return nil, err
+	}
+	return ended, r.State().SetNote(state.SourceID{}, noteClock, clockNote{Seen: r.Now().Round(0)})
+}
+
+// acknowledge is TrustClock while a keeper runs.
+func (s *steadiness) acknowledge(ctx context.Context, r *store.Repository, who, why string) ([]Alarm, error) {
+	doubt := s.doubt()
+	if doubt == "" {
+		return nil, nil
+	}
+	if err := r.Record(ctx, tree.LedgerEntry{Kind: tree.Acknowledge, Who: who, Why: why}); err != nil {
+		return nil, err
+	}
+	return []Alarm{{Guard: guardClock, Detail: doubt}}, s.trust()
 }
 
 // doubt says why the clock is not trusted; empty if it is.

@@ -8,26 +8,29 @@ import (
 	"keepsake/daemon/capture"
 	"keepsake/daemon/command"
 	"keepsake/daemon/config"
-	"keepsake/store/tree"
 )
 
 // around runs a task between the source's commands before and after it. What
-// the commands before it could not prepare is missed in the snapshot: its
-// files may contradict each other.
-func (s *sourceKeeper) around(ctx context.Context, c config.Source, run func(ctx context.Context, missed []tree.Missed) error) error {
+// the commands before it could not prepare the snapshot says: its files may
+// contradict each other. What the commands after it could not undo stands until
+// a later run succeeds in it: a volume may be frozen, a database in backup mode.
+func (s *sourceKeeper) around(ctx context.Context, c config.Source, run func(ctx context.Context, unprepared error) error) error {
 	beside := command.Around{Before: commandsOf(c, c.Before), After: commandsOf(c, c.After)}
 	s.part.Wait(time.Duration(len(c.Before)+1) * c.Timeout)
 	broken, err := beside.Do(ctx, func(ctx context.Context, unprepared error) error {
 		s.part.Touch()
-		var missed []tree.Missed
 		if unprepared != nil {
-			missed = []tree.Missed{{Reason: tree.ReasonCommand, Detail: command.Printable(fmt.Sprintf("before the snapshot: %v", unprepared))}}
+			unprepared = fmt.Errorf("before the snapshot: %w", unprepared)
 		}
-		err := run(ctx, missed)
+		err := run(ctx, unprepared)
 		s.part.Wait(time.Duration(len(c.After)+1) * c.Timeout)
 		return err
 	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.memory.job.After = ""
 	if broken != nil {
+		s.memory.job.After = command.Printable(broken.Error())
 		s.k.o.Log.Warn("a command after a snapshot failed", "source", c.Label, "error", broken)
 	}
 	return err

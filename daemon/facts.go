@@ -54,7 +54,7 @@ func (s *sourceKeeper) known(now time.Time) health.Facts {
 		Gap: (&agenda{conf: c}).gap(now), OnChange: !c.IsCommand() && (c.Schedule.Every > 0 || len(c.Schedule.At) == 0),
 		NextRun: p.next, PausedUntil: m.pause.Until,
 		Newest: aboutSnapshot(p.newest), NewestComplete: p.whole,
-		First: p.first, Running: p.running, LastBegan: p.began, LastEnded: m.job.Ended, LastError: m.job.Error, Looked: m.job.Looked,
+		First: p.first, Running: p.running, LastBegan: p.began, LastEnded: m.job.Ended, LastError: m.job.Error, AfterError: m.job.After, Looked: m.job.Looked,
 		Totals: p.totals, Alarms: aboutAlarms(s.k.o.Repository, m.alarms), Suspects: suspects(m.rot), Reread: p.reread,
 	}
 	if c.IsCommand() {
@@ -104,6 +104,7 @@ func RememberedFacts(r *store.Repository, label string) (health.Facts, error) {
 		f.Kind = health.Command
 	}
 	f.PausedUntil, f.LastEnded, f.LastError, f.Looked = m.pause.Until, m.job.Ended, m.job.Error, m.job.Looked
+	f.AfterError = m.job.After
 	f.Alarms, f.Suspects = aboutAlarms(r, m.alarms), suspects(m.rot)
 	return f, nil
 }

@@ -20,7 +20,9 @@ func (s *sourceKeeper) open(ctx context.Context) error {
 	// Only now: another keeper of the source may have run until a moment ago.
 	s.mu.Lock()
 	err := s.memory.load()
-	s.agenda.remembered = s.memory.job.Looked
+	if s.memory.job.Error == "" {
+		s.agenda.remembered = s.memory.job.Looked
+	}
 	s.mu.Unlock()
 	if err != nil {
 		return err

@@ -109,6 +109,7 @@ func (k *Keeper) tick(ctx context.Context) {
 		if err := k.clock.look(k.now()); err != nil {
 			k.o.Log.Error("the clock's state cannot be noted", "error", err)
 		}
+		k.tellClock()
 		for _, s := range k.all() {
 			s.tellHealth()
 		}

@@ -28,6 +28,8 @@ type job struct {
 	Error   string    `cbor:"3,keyasint,omitempty"` // of the last task; empty if it ended well
 	// Judged is the number of the newest snapshot whose marks became alarms.
 	Judged uint64 `cbor:"4,keyasint,omitempty"`
+	// After is what the commands after the last task failed with.
+	After string `cbor:"5,keyasint,omitempty"`
 }
 
 // rotNote is what the rolling re-read found and nobody has settled yet: paths as

@@ -2,12 +2,16 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"keepsake/daemon/capture"
+	"keepsake/daemon/config"
 	"keepsake/daemon/guard"
+	"keepsake/daemon/health"
 )
 
 // rereadEvery is the distance between two rounds of the rolling re-read. Each
@@ -32,6 +36,7 @@ func (s *sourceKeeper) keepReading(ctx context.Context) {
 	if _, err := s.memory.state.Note(s.source.ID, noteReread, &n); err != nil {
 		s.k.o.Log.Error("how far the re-read has come is not known; it begins anew", "source", s.label(), "error", err)
 	}
+	s.note(func(f *facts) { f.reread.RoundEnded = n.Cycle })
 	for {
 		for left := rereadEvery; left > 0; left -= slice {
 			select {
@@ -41,7 +46,7 @@ func (s *sourceKeeper) keepReading(ctx context.Context) {
 			}
 		}
 		conf := s.config()
-		if conf.Reread <= 0 || s.paused(s.now()) > 0 {
+		if !s.rereads(conf) {
 			continue
 		}
 		if err := s.rereadOnce(ctx, &n, conf.Reread*int64(rereadEvery)/int64(24*time.Hour)); err != nil && ctx.Err() == nil {
@@ -58,13 +63,14 @@ func (s *sourceKeeper) rereadOnce(ctx context.Context, n *rereadNote, budget int
 		return s.memory.state.SetNote(s.source.ID, noteReread, n)
 	}
 	conf := s.config()
-	r, err := capture.Reread(ctx, capture.RereadOptions{
+	r, failed := capture.Reread(ctx, capture.RereadOptions{
 		Repository: s.k.o.Repository, Source: s.source, Path: []byte(conf.Path), Budget: budget,
 		Cursor: n.Cursor, Limit: s.k.reads.now().Limit, Log: s.k.o.Log.With("source", conf.Label), Now: s.k.now,
 	})
-	if err != nil {
-		return err
+	if ctx.Err() != nil {
+		return ctx.Err() // what was found is found again
 	}
+	// What was done counts, whatever ended it.
 	n.Cursor, n.Overdrawn = r.Cursor, max(0, r.Bytes-budget)
 	if !r.Cycle.IsZero() {
 		n.Cycle = r.Cycle
@@ -83,13 +89,26 @@ func (s *sourceKeeper) rereadOnce(ctx context.Context, n *rereadNote, budget int
 		s.k.o.Log.Warn("files were read wrong once and right the second time: memory, a cable or a controller may be failing",
 			"source", conf.Label, "files", len(r.Transient))
 	}
-	if len(bad)+len(r.Mended) > 0 {
+	// Those that a snapshot flags already were told of, and perhaps acknowledged.
+	if bad = without(bad, r.Known); len(bad)+len(r.Mended) > 0 {
 		// Noted before the cursor moves on: a kill in between finds them again.
 		if err := s.suspect(ctx, bad, r.Mended); err != nil {
 			return err
 		}
 	}
-	return s.memory.state.SetNote(s.source.ID, noteReread, n)
+	return errors.Join(failed, s.memory.state.SetNote(s.source.ID, noteReread, n))
+}
+
+// rereads reports whether the source is to be read again now. While a guard's
+// alarm stands, what lies there may not be the source, nor the newest snapshot
+// what the source was: reading that in full would prove nothing.
+func (s *sourceKeeper) rereads(c config.Source) bool {
+	if c.Reread <= 0 || s.paused(s.now()) > 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(s.memory.alarms, func(a Alarm) bool { return a.Guard != health.GuardRot })
 }
 
 // suspect notes files whose content changed though their times did not, and
@@ -104,10 +123,10 @@ func (s *sourceKeeper) suspect(ctx context.Context, bad, mended []string) error 
 	all = all[:min(len(all), maxSuspects)]
 	if len(bad) > 0 {
 		finding := guard.Finding{
-			Guard: guardRot, Since: s.now(),
+			Guard: health.GuardRot, Since: s.now(),
 			Detail: fmt.Sprintf("%s changed though size and times did not, or cannot be read any more, %s among them: is its disk failing?", countOf(len(all), "file"), printable(bad[0])),
 		}
-		if err := s.memory.raise(ctx, s.k.o.Repository, s.k.who(), []guard.Finding{finding}, s.facts.newest); err != nil {
+		if err := s.memory.raise(ctx, s.k.o.Repository, s.k.who(), []guard.Finding{finding}, s.facts.newest, math.MaxUint64); err != nil {
 			return err
 		}
 		s.k.o.Log.Warn("files changed although their times did not", "source", s.conf.Label, "files", len(bad))

@@ -26,8 +26,8 @@ func (s *sourceKeeper) do(ctx context.Context, t *task) (Looked, error) {
 		return Looked{}, rootGone(conf.Path)
 	}
 	var result *capture.Result
-	err := s.around(ctx, conf, func(ctx context.Context, missed []tree.Missed) (err error) {
-		o := s.captureOptions(missed)
+	err := s.around(ctx, conf, func(ctx context.Context, unprepared error) (err error) {
+		o := s.captureOptions(unprepared)
 		if conf.IsCommand() {
 			result, err = s.commands(ctx, conf, o)
 		} else {
@@ -86,7 +86,7 @@ func isDir(path string) bool {
 }
 
 // captureOptions are those that do not depend on the task.
-func (s *sourceKeeper) captureOptions(missed []tree.Missed) capture.Options {
+func (s *sourceKeeper) captureOptions(unprepared error) capture.Options {
 	conf, k := s.config(), s.k
 	s.mu.Lock()
 	window, suspects := s.memory.window, s.memory.rot.suspects()
@@ -101,7 +101,7 @@ func (s *sourceKeeper) captureOptions(missed []tree.Missed) capture.Options {
 		Rules:         s.rules,
 		Links:         s.links,
 		Require:       conf.Require,
-		Missed:        missed,
+		Unprepared:    unprepared,
 		Guard:         conf.Guard,
 		Window:        window,
 		Suspect:       suspects,

@@ -21,6 +21,8 @@ type ExpireOptions struct {
 	// for somebody; empty if all is well. What would have gone is kept, and the
 	// decisions say so.
 	Paused string
+	// Hold are snapshots that are kept whatever the policy says, and why.
+	Hold map[SnapshotID]string
 }
 
 // Expiry is what a policy says of one snapshot.
@@ -69,6 +71,8 @@ func (r *Repository) Expire(ctx context.Context, o ExpireOptions) ([]Expiry, err
 		case x.Keep:
 		case kept[x.ID]:
 			x.Decision = retention.Decision{Keep: true, Reasons: []string{retention.ReasonNewestComplete}}
+		case o.Hold[x.ID] != "":
+			x.Decision = retention.Decision{Keep: true, Reasons: []string{o.Hold[x.ID]}}
 		case o.Paused != "":
 			x.Decision = retention.Decision{Keep: true, Reasons: []string{"expiry is paused: " + o.Paused}}
 		default:

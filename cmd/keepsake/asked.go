@@ -175,6 +175,10 @@ func ackHandler(ctx context.Context, s *session, args ackArgs, out *output) erro
 				out.emit("acknowledged", map[string]any{"source": label, "guard": alarm.Guard, "detail": alarm.Detail, "since": alarm.Since.Format(time.RFC3339)})
 				continue
 			}
+			if label == "" {
+				out.say("the clock is trusted again; expiry goes on")
+				continue
+			}
 			out.say("%s: %s acknowledged; expiry goes on", label, alarm.Guard)
 		}
 	}
@@ -212,7 +216,14 @@ func (s *session) acknowledge(ctx context.Context, args ackArgs, who string) (ma
 			ended[source.Label] = alarms
 		}
 	}
-	return ended, nil
+	if len(args.Sources) > 0 {
+		return ended, nil
+	}
+	doubt, err := daemon.TrustClock(ctx, s.repo, who, args.Why)
+	if len(doubt) > 0 {
+		ended[""] = doubt
+	}
+	return ended, err
 }
 
 func (a *app) notifyCommand() *cobra.Command {

@@ -14,6 +14,7 @@ import (
 
 	"keepsake/daemon"
 	"keepsake/daemon/capture"
+	"keepsake/daemon/guard"
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -176,7 +177,7 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	stop := out.watchProgress(ctx, func() progress { return captureProgress("Backing up "+label, p.Counts()) })
 	r, err := capture.Run(ctx, capture.Options{
 		Repository: s.repo, Writer: w, Source: source, Path: []byte(dir), Tags: args.Tags, Host: args.Host, User: args.User,
-		Rules: rules, Own: s.own, DryRun: args.DryRun, Progress: p, Window: window,
+		Rules: rules, Own: s.own, DryRun: args.DryRun, Progress: p, Window: window, Guard: s.guards(label, dir),
 	})
 	err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
 	stop()
@@ -194,6 +195,17 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 		out.note("%s: %s. %s. Nothing expires until keepsake ack %s", label, f.Detail, aboutMark(f.Guard), label)
 	}
 	return r.Missing > 0 || len(r.Snapshot.Marks) > 0, nil
+}
+
+// guards are the thresholds of a source: those that the configuration gives it,
+// else the defaults.
+func (s *session) guards(label, dir string) guard.Thresholds {
+	for _, c := range s.configured {
+		if c.Label == label && c.Path == dir {
+			return c.Guard
+		}
+	}
+	return guard.Thresholds{}
 }
 
 // aboutMark says what a guard found, and what to look at.

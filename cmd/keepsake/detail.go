@@ -85,6 +85,9 @@ func (d detail) runs(r health.Source) {
 	if r.LastError != "" {
 		d.line("Last error", "%s", r.LastError)
 	}
+	if r.AfterError != "" {
+		d.line("After it", "%s", r.AfterError)
+	}
 	if t := r.Totals; t.Runs() > 0 {
 		d.line("Runs", "%d complete, %d degraded, %d without changes, %d failed; %s read, %s added since the start",
 			t.Complete, t.Degraded, t.Unchanged, t.Failed, size(t.ReadBytes), size(t.AddedBytes))

@@ -18,7 +18,8 @@ import (
 type overview struct {
 	sources   []health.Facts // by label
 	snapshots int
-	damaged   int // manifests that cannot be read
+	damaged   int    // manifests that cannot be read
+	doubt     string // why the clock is not trusted; empty if it is
 }
 
 // look gathers what the repository, the runs of this process and the keeper
@@ -44,6 +45,9 @@ func (s *session) look(ctx context.Context) (overview, error) {
 		*f = kept
 	}
 	o := overview{snapshots: len(all), damaged: len(damaged)}
+	if o.doubt, err = s.clockDoubt(); err != nil {
+		return overview{}, err
+	}
 	for _, f := range byLabel {
 		o.sources = append(o.sources, *f)
 	}
@@ -73,7 +77,7 @@ func (s *session) stored(all []store.Snapshot) (map[string]*health.Facts, error)
 		if err != nil {
 			return nil, err
 		}
-		f.Alarms, f.Suspects, f.PausedUntil = was.Alarms, was.Suspects, was.PausedUntil
+		f.Alarms, f.Suspects, f.PausedUntil, f.AfterError = was.Alarms, was.Suspects, was.PausedUntil, was.AfterError
 		if was.Looked.After(f.Looked) {
 			f.Looked, f.LastEnded, f.LastError = was.Looked, was.LastEnded, was.LastError
 		}
@@ -96,6 +100,14 @@ func (s *session) kept() []health.Facts {
 		return k.Facts()
 	}
 	return nil
+}
+
+// clockDoubt says why the clock is not trusted, and so nothing expires.
+func (s *session) clockDoubt() (string, error) {
+	if k := s.keeper.Load(); k != nil {
+		return k.ClockDoubt(), nil
+	}
+	return daemon.ClockDoubt(s.repo)
 }
 
 // printablePath is a path as JSON and a terminal can take it.

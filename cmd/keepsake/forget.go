@@ -48,8 +48,9 @@ stay, and why.
 
 Each source is judged by itself, and so is each machine's chain of snapshots.
 Whatever the flags say, the newest complete snapshot stays, so do pinned ones, and
-those whose time is in doubt because a clock was wrong; and while an alarm of a
-source stands, all of its snapshots do.
+those whose time is in doubt because a clock was wrong. While an alarm of a source
+stands, or this machine's clock is in doubt, the flags forget nothing of it: see
+keepsake status.
 
 Space is not freed yet: a forgotten snapshot is hidden, and what only it holds
 stays until a prune, which is to come. Until then keepsake snapshots --forgotten
@@ -134,16 +135,17 @@ func forgetHandler(ctx context.Context, s *session, args forgetArgs, out *output
 	}
 	var made []store.Expiry
 	for _, source := range sources {
-		paused, err := daemon.AgainstExpiry(s.repo, source)
+		o, err := daemon.Expiring(s.repo, source, s.repo.Now())
 		if err != nil {
 			return err
 		}
-		some, err := s.repo.Expire(ctx, store.ExpireOptions{Source: source, Policy: args.Policy, DryRun: args.DryRun, Who: args.Who, Paused: paused})
+		o.Policy, o.DryRun, o.Who = args.Policy, args.DryRun, args.Who
+		some, err := s.repo.Expire(ctx, o)
 		if err != nil {
 			return err
 		}
-		if paused != "" && len(some) > 0 {
-			out.note("nothing of %s is forgotten: %s", some[len(some)-1].Label, paused)
+		if o.Paused != "" && len(some) > 0 {
+			out.note("nothing of %s is forgotten: %s", some[len(some)-1].Label, o.Paused)
 		}
 		made = append(made, some...)
 	}

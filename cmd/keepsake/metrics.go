@@ -32,6 +32,7 @@ func (s *session) readings(ctx context.Context, a *app) health.Readings {
 		told := k.Told()
 		r.Alerts = health.Alerts{Waiting: uint64(told.Queued), Sent: told.Delivered, Failed: told.Failures}
 	}
+	r.ClockDoubt = o.doubt != ""
 	r.Sources = health.JudgeAll(o.sources, s.repo.Now())
 	if free, _, err := s.backend.Free(ctx); err != nil {
 		a.logger().Error("metrics: the repository cannot be looked at", "err", err)

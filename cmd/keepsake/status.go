@@ -35,11 +35,12 @@ The word in the second column is the first of these that holds:
   in progress  the first backup is under way
   waiting      the first backup has not begun, or files are still being written
   stale        no look has succeeded within one and a half times the schedule
-  degraded     the newest snapshot misses something
+  degraded     the newest snapshot misses something, or a command after it failed
   polled       complete, but no events announce changes
   complete     all is well
 
-The exit code is 3 unless every source is fresh, complete and unguarded.`,
+The exit code is 3 unless every source is fresh, complete and unguarded, and the
+clock is trusted: while it is in doubt nothing expires.`,
 		Example: "  keepsake status\n  keepsake status weddings",
 		RunE: func(c *cobra.Command, sources []string) error {
 			return a.act(c.Context(), "status", statusArgs{sources})
@@ -75,7 +76,7 @@ func statusHandler(ctx context.Context, s *session, args statusArgs, out *output
 	if err := s.tellRepository(ctx, out, o, len(args.Sources) > 0); err != nil {
 		return err
 	}
-	if o.damaged > 0 || slices.ContainsFunc(rows, func(r health.Source) bool { return !r.Well() }) {
+	if o.damaged > 0 || o.doubt != "" || slices.ContainsFunc(rows, func(r health.Source) bool { return !r.Well() }) {
 		return errIncomplete
 	}
 	return nil
@@ -137,11 +138,8 @@ func (o *output) tellSources(rows []health.Source, now time.Time) {
 
 func (o *output) tellAlarms(r health.Source, now time.Time) {
 	mark := o.color(text.FgRed, "!") + " " + quote(r.Label) + ": "
-	for _, a := range r.Alarms {
-		o.printf("%s%s", mark, hint(oneLine(a.Line(now)), r.Acknowledge()))
-	}
-	if r.Suspects.Count > 0 {
-		o.printf("%s%s", mark, hint(r.Suspects.Line(), r.Acknowledge()))
+	for _, line := range r.AlarmLines(now) {
+		o.printf("%s%s", mark, hint(oneLine(line), r.Acknowledge()))
 	}
 }
 
@@ -206,7 +204,7 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 	case out.options.JSON:
 		out.emit("status", map[string]any{
 			"repository": s.backend.Dir(), "free_bytes": free, "snapshots": o.snapshots, "damaged_snapshots": o.damaged,
-			"watching": watched, "recovery_confirmed": confirmed,
+			"watching": watched, "recovery_confirmed": confirmed, "clock_doubt": o.doubt,
 		})
 		return nil
 	case !short:
@@ -215,6 +213,9 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 			watching = "watching"
 		}
 		out.printf("Repository %s, %s, %s free · %s", s.backend.Dir(), count(o.snapshots, "snapshot"), size(free), watching)
+	}
+	if o.doubt != "" {
+		out.printf("%s %s", out.color(text.FgRed, "!"), hint(oneLine(o.doubt)+". Expiry paused", "keepsake ack --all"))
 	}
 	if o.damaged > 0 {
 		out.note("%s cannot be read; run keepsake check", count(o.damaged, "object"))

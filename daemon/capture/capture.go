@@ -31,9 +31,6 @@ type Options struct {
 	// Require are paths, relative to the root, that have to be there and not be
 	// empty; those that are not make the snapshot incomplete.
 	Require []string
-	// Missed are what the caller knows to be missed beyond what the run finds: a
-	// command that should have prepared the source failed.
-	Missed []tree.Missed
 	// Named are the directories that events named before a run that looks at
 	// everything; Result.Unnamed then tells of changes elsewhere. Nil: nobody
 	// wants to know.
@@ -287,7 +284,7 @@ func newPass(o *Options, filesystems []tree.Filesystem) (*pass, error) {
 		options: o, repository: o.Repository, writer: o.Writer, log: o.Log, now: o.Now, progress: o.Progress,
 		filesystems: newFilesystems(filesystems),
 		owners:      newOwners(),
-		missed:      &missed{all: slices.Clone(o.Missed)},
+		missed:      &missed{},
 		unnamed:     newUnnamed(o.Named),
 		dropped:     &dropped{},
 		pageCuts:    o.Repository.Cut("page"),

@@ -90,6 +90,9 @@ type RereadResult struct {
 
 	Rotten []string // other content than captured, twice the same or not, though nothing says that it was written to
 	Mended []string // suspected before, and as captured again
+	// Known, of Rotten and Unreadable, are those that the snapshot flags already:
+	// they are kept and listed, and nothing new.
+	Known []string
 	// Transient were read wrong once and right the second time: memory, cables,
 	// controllers.
 	Transient  []string

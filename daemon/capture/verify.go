@@ -99,6 +99,9 @@ func (v *verifier) look(ctx context.Context, c candidate, result *RereadResult) 
 		}
 		sums[i], last = sum, err
 	}
+	if c.suspect {
+		result.Known = noted(result.Known, c.path)
+	}
 	if last != nil {
 		result.Unreadable = noted(result.Unreadable, tree.Missed{Path: []byte(c.path), Reason: reasonOf(last), Detail: detailOf(last)})
 		return nil

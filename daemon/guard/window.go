@@ -49,3 +49,26 @@ func (w Window) at(now time.Time) []Observation {
 	}
 	return kept
 }
+
+// Bases are the snapshots that runs of the last 24 hours were compared with in
+// which something may count, the oldest first: one of them is the last good one
+// if the next run completes a finding.
+func (w Window) Bases(now time.Time) (all [][32]byte) {
+	for _, o := range w.at(now) {
+		if !o.innocent() {
+			all = append(all, o.Base)
+		}
+	}
+	return all
+}
+
+// Began returns when the first run of the last 24 hours began in which something
+// may count, and what it was compared with; ok is false if there is none.
+func (w Window) Began(now time.Time) (since time.Time, base [32]byte, ok bool) {
+	for _, o := range w.at(now) {
+		if !o.innocent() {
+			return o.Time, o.Base, true
+		}
+	}
+	return since, base, false
+}

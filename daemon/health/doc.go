@@ -16,7 +16,7 @@
 // # The verdict
 //
 // Three facts are independent of each other and always told as they are: Fresh, Complete, Guarded. A source is well
-// only if it is fresh, complete and not guarded. The word in the STATE column is one of nine, the first of this table
+// only if it is fresh, complete and not guarded, and if what was done for its snapshot was undone. The word in the STATE column is one of nine, the first of this table
 // that holds; so the word names what a person should look at first, and hides nothing, since the three facts stand
 // beside it.
 //
@@ -27,7 +27,8 @@
 //	in progress  a run is under way and no complete snapshot exists yet
 //	waiting      there is no snapshot, and nothing has gone wrong: the first run has not begun
 //	stale        no successful look within one and a half gaps, or the last one lies in the future
-//	degraded     the newest snapshot is unfinished, or misses paths that will not come by themselves
+//	degraded     the newest snapshot is unfinished, or misses paths that will not come by themselves, or a command after
+//	             the last run failed: what the ones before it stopped may still stand still
 //	waiting      the newest snapshot misses only files that were still being written. They come when they rest
 //	polled       all is well as of the last look, but no event announces changes
 //	complete     all is well

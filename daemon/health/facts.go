@@ -39,7 +39,9 @@ type Facts struct {
 	LastEnded time.Time `json:"last_run_ended,omitzero"`
 	LastError string    `json:"last_error,omitempty"`  // of the last run that ended; empty if it ended well
 	Looked    time.Time `json:"last_success,omitzero"` // when the last successful look ended
-	Totals    Totals    `json:"totals,omitzero"`
+	// AfterError is what the commands after the last run failed with: what the ones before it did may still stand.
+	AfterError string `json:"after_error,omitempty"`
+	Totals     Totals `json:"totals,omitzero"`
 
 	// What a person should know.
 	Alarms   []Alarm  `json:"alarms,omitempty"`

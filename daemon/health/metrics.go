@@ -20,6 +20,7 @@ type Readings struct {
 	Sources    []Source
 	Repository Repository
 	Alerts     Alerts
+	ClockDoubt bool // the clock is not trusted, and nothing expires
 }
 
 // Repository are the figures of the place where the objects lie.

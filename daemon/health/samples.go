@@ -53,6 +53,8 @@ var perSource = []sample[Source]{
 		func(s Source) (float64, bool) { return number(s.Guarded), true }},
 	{"failing", "1 if the last run failed.", gauge,
 		func(s Source) (float64, bool) { return number(s.LastError != ""), true }},
+	{"after_failed", "1 if a command after the last run failed.", gauge,
+		func(s Source) (float64, bool) { return number(s.AfterError != ""), true }},
 	{"paused", "1 if a person paused the source.", gauge,
 		func(s Source) (float64, bool) { return number(s.State == Paused), true }},
 	{"polled", "1 if events do not announce all changes of the source.", gauge,
@@ -115,6 +117,8 @@ var ofAll = []sample[Readings]{
 			}
 			return float64(limit), limit > 0
 		}},
+	{"clock_in_doubt", "1 if the clock jumped and nobody has acknowledged it. Expiry is paused.", gauge,
+		func(r Readings) (float64, bool) { return number(r.ClockDoubt), true }},
 	{"alerts_waiting", "Alerts that have not been delivered yet.", gauge,
 		func(r Readings) (float64, bool) { return float64(r.Alerts.Waiting), true }},
 	{"alerts_sent_total", "Alerts delivered since the process started.", counter,

@@ -46,7 +46,7 @@ type Source struct {
 }
 
 // Well reports whether nothing needs a person's attention.
-func (s Source) Well() bool { return s.Fresh && s.Complete && !s.Guarded }
+func (s Source) Well() bool { return s.Fresh && s.Complete && !s.Guarded && s.AfterError == "" }
 
 // Judge says how a source stands at the time now, whose zone times are told in.
 func Judge(f Facts, now time.Time) Source {
@@ -97,6 +97,8 @@ func (s Source) word(now time.Time) State {
 		return Waiting
 	case !s.Fresh:
 		return Stale
+	case s.AfterError != "":
+		return Degraded
 	case s.Complete && s.Polled != "":
 		return Polled
 	case s.Complete:
@@ -136,19 +138,28 @@ func (s Source) explain(now time.Time) (reason, next string) {
 // details is the command that tells all about the source.
 func (s Source) details() string { return "keepsake status " + shellWord(s.Label) }
 
+// GuardRot is the alarm about files that are suspected to have rotted.
+const GuardRot = "rot"
+
+// AlarmLines tells what a person has to acknowledge, an alarm on a line. Suspects have one of their own only if no
+// alarm speaks of them.
+func (s Source) AlarmLines(now time.Time) (lines []string) {
+	rot := false
+	for _, a := range s.Alarms {
+		lines = append(lines, a.Line(now))
+		rot = rot || a.Guard == GuardRot
+	}
+	if s.Suspects.Count > 0 && !rot {
+		lines = append(lines, s.Suspects.Line())
+	}
+	return lines
+}
+
 // alarmed tells the first alarm, and how many more stand.
 func (s Source) alarmed(now time.Time) (reason, next string) {
-	more := len(s.Alarms) - 1
-	switch {
-	case len(s.Alarms) > 0:
-		reason = s.Alarms[0].Line(now)
-		if s.Suspects.Count > 0 {
-			more++
-		}
-	default:
-		reason = s.Suspects.Line()
-	}
-	if more > 0 {
+	lines := s.AlarmLines(now)
+	reason = lines[0]
+	if more := len(lines) - 1; more > 0 {
 		reason += fmt.Sprintf(" (and %d more)", more)
 	}
 	return reason, s.Acknowledge()
@@ -198,6 +209,9 @@ func (s Source) outdated(now time.Time) string {
 // missing sums up what the newest snapshot lacks.
 func (s Source) missing() string {
 	n := s.Newest
+	if s.AfterError != "" && s.Complete {
+		return "after the snapshot: " + s.AfterError
+	}
 	if n.Basis == inProgress {
 		return "the first backup was interrupted; what it had stored is safe, the rest is not"
 	}

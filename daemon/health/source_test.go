@@ -46,6 +46,7 @@ func stale(f *health.Facts)   { f.Looked = before(23 * time.Minute) }
 func running(f *health.Facts) { f.Running, f.LastBegan = true, before(4*time.Minute) }
 func polled(f *health.Facts)  { f.Polled = "NFS sends no events" }
 func rotten(f *health.Facts)  { f.Suspects = health.Suspects{Count: 2, Paths: []string{"a", "b"}} }
+func after(f *health.Facts)   { f.AfterError = "fsfreeze: exit status 1" }
 func none(f *health.Facts) {
 	f.Newest, f.NewestComplete, f.Looked, f.LastBegan, f.LastEnded = nil, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 }
@@ -100,6 +101,10 @@ func TestJudge(t *testing.T) {
 		{"missed and polled", well(unreadable, polled), want{"degraded", "F", "2 unreadable, 3 still being written", "keepsake status weddings"}},
 		{"missed and stale", well(unreadable, stale), want{"stale", "", "last looked 23 min ago, 15 min apart is the plan", "keepsake status weddings"}},
 
+		{"a command after it failed", well(after), want{"degraded", "FC", "after the snapshot: fsfreeze: exit status 1", "keepsake status weddings"}},
+		{"a command after it failed, and no events", well(after, polled), want{"degraded", "FC", "after the snapshot: fsfreeze: exit status 1", "keepsake status weddings"}},
+		{"missed, and a command after it failed", well(unreadable, after), want{"degraded", "F", "2 unreadable, 3 still being written", "keepsake status weddings"}},
+
 		{"paused", well(paused), want{"paused", "FC", "until 17:07", ""}},
 		{"paused for long", well(paused, stale), want{"paused", "C", "until 17:07", ""}},
 		{"pause over", well(func(f *health.Facts) { f.PausedUntil = before(time.Second) }), want{"complete", "FC", "", ""}},
@@ -109,6 +114,9 @@ func TestJudge(t *testing.T) {
 		{"alarms", well(alarm, alarm, rotten), want{"guarded", "FCG", "31 % changed in 4 min. 14:02 pinned, expiry paused (and 2 more)", "keepsake ack weddings"}},
 		{"rot", well(rotten), want{"guarded", "FCG",
 			"2 files changed though size and times did not: bit rot? The earlier versions are kept, expiry paused", "keepsake ack weddings"}},
+		{"rot and its alarm", well(rotten, func(f *health.Facts) {
+			f.Alarms = []health.Alarm{{Guard: health.GuardRot, Detail: "2 files changed though size and times did not"}}
+		}), want{"guarded", "FCG", "2 files changed though size and times did not. Expiry paused", "keepsake ack weddings"}},
 		{"everything at once", well(alarm, failing, paused, stale, unreadable, polled), want{"guarded", "G",
 			"31 % changed in 4 min. 14:02 pinned, expiry paused", "keepsake ack weddings"}},
 	}
@@ -127,7 +135,7 @@ func TestJudge(t *testing.T) {
 			if got := (want{s.State, good, s.Reason, s.Next}); got != tt.want {
 				t.Errorf("got  %+v\nwant %+v", got, tt.want)
 			}
-			if s.Well() != (good == "FC") {
+			if s.Well() != (good == "FC" && s.AfterError == "") {
 				t.Errorf("well: %v with %q", s.Well(), good)
 			}
 			if strings.ContainsAny(s.Reason, "\n") {
