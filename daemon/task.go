@@ -59,6 +59,9 @@ func (s *sourceKeeper) capture(ctx context.Context, t *task, o capture.Options) 
 	o.Dirty = s.dirty(t)
 	o.Since = s.base
 	o.InFlux = set(t.batch.Unsettled)
+	if _, real := s.k.o.Clock.(systemClock); real { // no other is the one that files are stamped by
+		o.Settle = s.config().Settle
+	}
 	o.Why = t.batch.Causes
 	if t.batch.All && s.watcher.Stats().RootPolled {
 		o.Basis = tree.Polled

@@ -159,8 +159,13 @@ func (o *transcript) String() string {
 // start begins a run that is ended at the latest when the test ends.
 func (m *machine) start(args ...string) *running {
 	m.t.Helper()
-	r := &running{m: m, done: make(chan struct{})}
-	r.cmd = command(context.Background(), m.dir, m.env, 0, args...)
+	return m.launch(command(context.Background(), m.dir, m.env, 0, args...))
+}
+
+// launch is start for a command that is not quite the usual one.
+func (m *machine) launch(c *exec.Cmd) *running {
+	m.t.Helper()
+	r := &running{m: m, cmd: c, done: make(chan struct{})}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	check(m.t, r.cmd.Start())
 	go func() {
@@ -169,7 +174,7 @@ func (m *machine) start(args ...string) *running {
 	}()
 	m.t.Cleanup(func() {
 		if m.t.Failed() {
-			m.t.Logf("keepsake %s said:\n%s", strings.Join(args, " "), r.out.String())
+			m.t.Logf("keepsake %s said:\n%s", strings.Join(c.Args[1:], " "), r.out.String())
 		}
 		r.end()
 	})

@@ -57,6 +57,10 @@ type Options struct {
 	// previous version is kept, or, without one, they wait for the next run;
 	// after a day they are stored as they are, flagged as torn.
 	InFlux map[string]bool
+	// Settle is for how long a file must not have changed to be read as good,
+	// whether or not InFlux names it; one that changed later counts as in flux.
+	// It is compared with the times that the kernel stamps. 0: nobody waits.
+	Settle time.Duration
 	// Basis is how the snapshot knows what changed; 0 means Scanned, or Events
 	// if Dirty is heeded.
 	Basis tree.Basis
@@ -93,6 +97,7 @@ type Options struct {
 
 	outputs []Output          // of commands, instead of Path
 	base    Counts            // of Progress when the run began
+	began   tree.Time         // of the run, as files are stamped
 	seen    guard.Observation // by the passes of this run that were published
 }
 
@@ -166,7 +171,7 @@ func Run(ctx context.Context, options Options) (*Result, error) {
 		return nil, err
 	}
 	started := o.Now()
-	o.base = o.Progress.Counts()
+	o.base, o.began = o.Progress.Counts(), kernelTime(0)
 	if err := errors.Join(checkRequired(o.Require), o.Read.validate()); err != nil {
 		return nil, err
 	}

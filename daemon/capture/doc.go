@@ -22,6 +22,9 @@
 //     what was read is stored flagged as torn. Either way the path is listed as
 //     missed. Stores through maps move the times as writes do, since the pages
 //     of a recently changed file are written back first.
+//   - What the caller's settle time lets be read as good has been at rest for so
+//     long, whether or not anybody watched it: a run that sees a file that changed
+//     just before waits, once, and what changes while it goes on is in flux.
 //   - What belongs together is captured at one moment: after the last part was
 //     read, all of them are looked at once more. If one changed, the previous
 //     versions of all are kept, and listed; what has none waits. Bundles are raw

@@ -63,12 +63,7 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 	}
 	flux := p.options.InFlux[rel]
 	if flux && !p.overdue(s, previous) {
-		reason := tree.ReasonFlux
-		if previous != nil {
-			reason = tree.ReasonKept
-		}
-		p.missed.add(rel, reason, "")
-		return ready(kept(previous))
+		return ready(p.unsettled(rel, previous))
 	}
 	if p.expired() {
 		p.left.Add(1)
@@ -91,6 +86,17 @@ func (p *pass) file(ctx context.Context, dir int, rel, name string, s stat, prev
 	return job.out
 }
 
+// unsettled lists a file that is being written, and returns its previous version.
+// What has none waits for the next run.
+func (p *pass) unsettled(rel string, previous *tree.Node) *tree.Node {
+	reason := tree.ReasonFlux
+	if previous != nil {
+		reason = tree.ReasonKept
+	}
+	p.missed.add(rel, reason, "")
+	return kept(previous)
+}
+
 // do reads the file of a job and completes it.
 func (j *fileJob) do(p *pass, r *fileReader) {
 	defer close(j.out.done)
@@ -104,6 +110,10 @@ func (j *fileJob) do(p *pass, r *fileReader) {
 		j.out.node, j.out.gone = e.node, e.gone
 		return
 	}
+	if n == nil || n.Flags&tree.KeptPrevious != 0 {
+		j.out.node = n // nothing was read
+		return
+	}
 	j.out.node = p.judged(j, n, &r.look)
 }
 
@@ -113,7 +123,14 @@ func (p *pass) readFile(j *fileJob, r *fileReader) (*tree.Node, error) {
 	for range attempts {
 		var changed bool
 		var err error
-		if n, changed, err = p.readOnce(j, r); err != nil {
+		if n, changed, err = p.readOnce(j, r); errors.Is(err, errUnrested) {
+			if !p.overdue(j.listed, j.previous) {
+				return p.unsettled(j.rel, j.previous), nil
+			}
+			j.flux = true
+			n, _, err = p.readOnce(j, r)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if j.flux {
@@ -167,11 +184,16 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 	if before.typ != tree.File {
 		return nil, false, errNotFile
 	}
-	settlePages(fd, before)
 	fs, err := p.filesystems.of(before.device, fd)
 	if err != nil {
 		return nil, false, err
 	}
+	if !j.flux { // else nobody believes that it rests
+		if before, err = p.rest(j.ctx, fd, before, fs); err != nil {
+			return nil, false, err
+		}
+	}
+	settlePages(fd, before)
 	if n, err = p.describe(j.ctx, fd, "", before, fs, j.previous); err != nil {
 		return nil, false, err
 	}

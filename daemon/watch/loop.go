@@ -212,7 +212,7 @@ func (l *loop) receive(d delivery) {
 			return // the root was replaced: the rest concerns the old one
 		}
 	}
-	if d.lost && !l.opts.faults.ignoreLost {
+	if d.lost && !ignoreLost && !l.opts.faults.ignoreLost {
 		l.loseEvents()
 	}
 }
