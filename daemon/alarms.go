@@ -87,15 +87,11 @@ func pin(ctx context.Context, r *store.Repository, good store.Snapshot, who stri
 		return nil
 	}
 	return r.Record(ctx, tree.LedgerEntry{
-		Kind: tree.Pin, Snapshots: []tree.LedgerSnapshot{inLedger(good)}, Who: who, Why: pinReason(f.Guard),
+		Kind: tree.Pin, Snapshots: []tree.LedgerSnapshot{good.Name()}, Who: who, Why: pinReason(f.Guard),
 	})
 }
 
 func pinReason(guard string) string { return "the last good one before " + guard }
-
-func inLedger(s store.Snapshot) tree.LedgerSnapshot {
-	return tree.LedgerSnapshot{ID: s.ID, Source: s.Source, Writer: s.Writer, Number: s.Number}
-}
 
 // Alarms returns the alarms of a source that stand.
 func Alarms(r *store.Repository, source state.SourceID) ([]Alarm, error) {
@@ -155,7 +151,7 @@ func unpin(ctx context.Context, r *store.Repository, alarms []Alarm, who string)
 			if why, pinned := ledger.Pinned(s.ID, r.Now()); s.ID != a.Pinned || !pinned || why != pinReason(a.Guard) {
 				continue
 			}
-			entry := tree.LedgerEntry{Kind: tree.Unpin, Snapshots: []tree.LedgerSnapshot{inLedger(s)}, Who: who, Why: "acknowledged"}
+			entry := tree.LedgerEntry{Kind: tree.Unpin, Snapshots: []tree.LedgerSnapshot{s.Name()}, Who: who, Why: "acknowledged"}
 			if err := r.Record(ctx, entry); err != nil {
 				return err
 			}
