@@ -94,8 +94,9 @@ func TestPrefetch(t *testing.T) {
 	for i := range int64(20) {
 		read(i * 31 % 20 << 20)
 	}
-	// Two segments each at most, since requests do not begin where segments do.
-	if got := disk.settled() - before; got > 20*2*(64<<10+64) {
+	// Three segments each at most: requests do not begin where segments do, and a
+	// chunk may end in between with a short one. Prefetched were 4 MiB each.
+	if got := disk.settled() - before; got > 20*3*(64<<10+64) {
 		t.Errorf("20 reads of 64 KiB here and there read %d KiB", got>>10)
 	}
 
