@@ -29,6 +29,7 @@ type sourceKeeper struct {
 	links   *capture.Links
 	agenda  agenda           // of the goroutine that runs the tasks
 	base    store.SnapshotID // what the watcher's events count from
+	looks   int              // tasks in a row that held files back of which no event need tell
 	wake    chan struct{}    // somebody asked for something
 	part    *supervise.Part  // of the goroutine that runs the tasks
 

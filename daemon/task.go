@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
+	"slices"
 	"syscall"
 	"time"
 
 	"keepsake/daemon/capture"
 	"keepsake/daemon/health"
+	"keepsake/daemon/watch"
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -63,7 +67,7 @@ func (s *sourceKeeper) capture(ctx context.Context, t *task, o capture.Options) 
 		o.Settle = s.config().Settle
 	}
 	o.Why = t.batch.Causes
-	if t.batch.All && s.watcher.Stats().RootPolled {
+	if s.watcher.Stats().RootPolled {
 		o.Basis = tree.Polled
 	}
 	if t.named != nil {
@@ -78,6 +82,7 @@ func (s *sourceKeeper) capture(ctx context.Context, t *task, o capture.Options) 
 		return nil, err
 	}
 	s.base = result.Base
+	s.lookAgain(t, result)
 	return result, nil
 }
 
@@ -87,6 +92,30 @@ func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
+
+// lookAgain has files that were held back looked at once they may have come to
+// rest. The watcher follows those that it named itself; of the others no event
+// need tell. One that does not rest is left to the next task after a while.
+func (s *sourceKeeper) lookAgain(t *task, r *capture.Result) {
+	known, held := set(t.batch.Unsettled), map[string]bool{}
+	for _, m := range r.Missed {
+		switch m.Reason {
+		case tree.ReasonFlux, tree.ReasonKept, tree.ReasonBundle:
+			if rel := string(m.Path); !known[rel] {
+				held[path.Dir(rel)] = true
+			}
+		}
+	}
+	if s.looks++; len(held) == 0 {
+		s.looks = 0
+	} else if s.looks <= maxLooks {
+		s.watcher.Requeue(watch.Batch{Dirs: slices.Sorted(maps.Keys(held))})
+	}
+}
+
+// maxLooks is how many tasks in a row files that are held back make due: with
+// the usual settle time those of a minute.
+const maxLooks = 12
 
 // captureOptions are those that do not depend on the task.
 func (s *sourceKeeper) captureOptions(unprepared error) capture.Options {

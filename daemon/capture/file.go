@@ -188,12 +188,12 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 	if err != nil {
 		return nil, false, err
 	}
+	settlePages(fd, before)
 	if !j.flux { // else nobody believes that it rests
 		if before, err = p.rest(j.ctx, fd, before, fs); err != nil {
 			return nil, false, err
 		}
 	}
-	settlePages(fd, before)
 	if n, err = p.describe(j.ctx, fd, "", before, fs, j.previous); err != nil {
 		return nil, false, err
 	}

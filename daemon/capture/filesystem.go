@@ -29,6 +29,8 @@ type mounted struct {
 	stable bool
 	// exact says that the file system maintains change times itself.
 	exact bool
+	// memory file systems write nothing back.
+	memory bool
 	// virtual file systems show the kernel's state; there is nothing to keep.
 	virtual bool
 }
@@ -62,7 +64,7 @@ func (f *filesystems) of(d device, fd int) (mounted, error) {
 		f.known = append(f.known, tree.Filesystem{Type: kind.name, ID: id})
 	}
 	f.inUse[i] = true
-	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact, virtual: virtual(int64(st.Type))}
+	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact, memory: uint32(st.Type) == unix.TMPFS_MAGIC, virtual: virtual(int64(st.Type))}
 	if uint32(st.Type) == unix.FUSE_SUPER_MAGIC {
 		m.virtual = ownView(d)
 	}

@@ -46,6 +46,8 @@ type pass struct {
 	droppedBefore []tree.Dropped
 	left          atomic.Int64 // files left for the next pass
 	reading       atomic.Int64 // when the first file was read, Unix ns; 0 before
+	mapped        mapped
+	waits         atomic.Pointer[time.Time] // since when readers have been waiting for mapped files; nil before
 
 	jobs    chan *fileJob
 	pieces  chan *piece

@@ -25,6 +25,9 @@ func (p *pass) rest(ctx context.Context, fd int, s stat, fs mounted) (stat, erro
 	if settle <= 0 {
 		return s, nil
 	}
+	if (recent(s) || fs.memory) && p.mapped.has(s.inode, settle) {
+		return p.restMapped(ctx, fd, s, fs)
+	}
 	changed := lastChange(s, fs)
 	now := kernelTime(0)
 	// A time in the future proves nothing; the file is read again next time.
@@ -43,6 +46,31 @@ func (p *pass) rest(ctx context.Context, fd int, s stat, fs mounted) (stat, erro
 	}
 	return again, err
 }
+
+// restMapped is rest for a file that some program has mapped for writing. How
+// long ago it changed says nothing: stores through a map move its times only if
+// its pages have been written back before, as they have been now. So it has to
+// stay as it is for the settle time from now on. Where nothing is written back it
+// never rests.
+func (p *pass) restMapped(ctx context.Context, fd int, s stat, fs mounted) (stat, error) {
+	now := time.Now()
+	overdrawn := !p.waits.CompareAndSwap(nil, &now) && now.Sub(*p.waits.Load()) > patience*p.options.Settle
+	if fs.memory || overdrawn || lastChange(s, fs).Compare(p.options.began) > 0 {
+		return s, errUnrested
+	}
+	if err := pause(ctx, p.options.Settle); err != nil {
+		return s, err
+	}
+	again, err := statAt(fd, "")
+	if err == nil && (again.mtime != s.mtime || again.ctime != s.ctime) {
+		err = errUnrested
+	}
+	return again, err
+}
+
+// patience bounds, in settle times, for how long a pass waits for mapped files,
+// all of them together.
+const patience = 3
 
 // restMargin is more than a tick of the clock that files are stamped by.
 const restMargin = 20 * time.Millisecond

@@ -7,10 +7,17 @@ import (
 )
 
 // A program that writes through a map moves a file's times when it first
-// touches a page, and then no more until the page was written back: the kernel
+// touches a folio, and then no more until that was written back: the kernel
 // write-protects it for that, and notes the next store. By default that happens
 // every half minute; recentChange leaves it twice as long.
 const recentChange = time.Minute
+
+// recent reports whether a file changed so recently that stores to it may have
+// left its times alone.
+func recent(s stat) bool {
+	edge := kernelTime(-recentChange)
+	return s.mtime.Compare(edge) >= 0 || s.ctime.Compare(edge) >= 0
+}
 
 // settlePages has what was written to a file so far written back, if it changed
 // recently. Whatever is stored through a map from then on moves its times, which
@@ -19,10 +26,9 @@ const recentChange = time.Minute
 //
 // tmpfs writes nothing back, and notes the first store to a page alone: a file
 // that somebody keeps mapped there may be read while it is written, and nothing
-// shows it.
+// of it shows that (but see restMapped).
 func settlePages(fd int, s stat) {
-	edge := kernelTime(-recentChange)
-	if s.mtime.Compare(edge) < 0 && s.ctime.Compare(edge) < 0 {
+	if !recent(s) {
 		return
 	}
 	// File systems that cannot do it are no worse off than before.
