@@ -10,7 +10,7 @@ import (
 // Progress counts what a run does, while it does it. Its methods are safe for
 // concurrent use; the zero Progress is ready.
 type Progress struct {
-	dirs, files, others                  atomic.Int64
+	dirs, files, others, listed          atomic.Int64
 	newFiles, changedFiles, takenFiles   atomic.Int64
 	readBytes, takenBytes, expectedBytes atomic.Int64
 
@@ -21,6 +21,7 @@ type Progress struct {
 // Counts is what a Progress has counted so far.
 type Counts struct {
 	Dirs, Files, Others              int64
+	Listed                           int64 // Listed directories had their names read; others were taken over or passed through
 	NewFiles, ChangedFiles, Unread   int64 // Unread files were taken over without being read
 	ReadBytes, UnreadBytes, Expected int64 // Expected is 0 if not known beforehand
 }
@@ -28,7 +29,7 @@ type Counts struct {
 // Counts returns the present counts.
 func (p *Progress) Counts() Counts {
 	return Counts{
-		Dirs: p.dirs.Load(), Files: p.files.Load(), Others: p.others.Load(),
+		Dirs: p.dirs.Load(), Files: p.files.Load(), Others: p.others.Load(), Listed: p.listed.Load(),
 		NewFiles: p.newFiles.Load(), ChangedFiles: p.changedFiles.Load(), Unread: p.takenFiles.Load(),
 		ReadBytes: p.readBytes.Load(), UnreadBytes: p.takenBytes.Load(), Expected: p.expectedBytes.Load(),
 	}
@@ -37,7 +38,7 @@ func (p *Progress) Counts() Counts {
 // since returns what was counted after an earlier moment.
 func (c Counts) since(base Counts) Counts {
 	return Counts{
-		Dirs: c.Dirs - base.Dirs, Files: c.Files - base.Files, Others: c.Others - base.Others,
+		Dirs: c.Dirs - base.Dirs, Files: c.Files - base.Files, Others: c.Others - base.Others, Listed: c.Listed - base.Listed,
 		NewFiles: c.NewFiles - base.NewFiles, ChangedFiles: c.ChangedFiles - base.ChangedFiles, Unread: c.Unread - base.Unread,
 		ReadBytes: c.ReadBytes - base.ReadBytes, UnreadBytes: c.UnreadBytes - base.UnreadBytes, Expected: c.Expected,
 	}
@@ -63,6 +64,7 @@ func (p *Progress) problem(path string, reason tree.Reason, err error) {
 }
 
 func (p *Progress) directory() { p.dirs.Add(1) }
+func (p *Progress) list()      { p.listed.Add(1) }
 func (p *Progress) other()     { p.others.Add(1) }
 func (p *Progress) read(n int) { p.readBytes.Add(int64(n)) }
 

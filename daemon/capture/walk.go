@@ -78,6 +78,7 @@ func (p *pass) walkDirectory(ctx context.Context, fd int, rel string, s stat, pr
 		if names, err = list(dir); err != nil {
 			return p.lostDirectory(ctx, rel, s, previous, err)
 		}
+		p.progress.list()
 		all := len(names)
 		names = p.withoutCache(fd, rel, names)
 		thinned = len(names) < all
