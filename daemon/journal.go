@@ -52,23 +52,29 @@ func (s *sourceKeeper) close() error {
 	return s.memory.note(noteJob, s.memory.job)
 }
 
-// keepJournal notes the directories that become dirty until ctx ends.
+// keepJournal notes the directories that become dirty until ctx ends. While
+// none does it sleeps.
 func (s *sourceKeeper) keepJournal(ctx context.Context) {
 	for {
 		select {
-		case <-s.k.o.Clock.After(journalEvery):
+		case <-s.watcher.Stirred():
 		case <-ctx.Done():
 			return
 		}
-		if s.watcher.Stats().Dirty == 0 {
-			continue
-		}
-		b, err := s.watcher.Peek(ctx)
-		if err != nil {
-			return // ctx or the watcher has ended
-		}
-		if err := s.memory.state.Journal(s.source.ID, fromRoot(b.Dirs)); err != nil {
-			s.k.o.Log.Error("the journal cannot be written; a scan at the next start covers it", "source", s.label(), "error", err)
+		for more := true; more; {
+			select {
+			case <-s.k.o.Clock.After(journalEvery):
+			case <-ctx.Done():
+				return
+			}
+			b, err := s.watcher.Peek(ctx)
+			if err != nil {
+				return // ctx or the watcher has ended
+			}
+			if err := s.memory.state.Journal(s.source.ID, fromRoot(b.Dirs)); err != nil {
+				s.k.o.Log.Error("the journal cannot be written; a scan at the next start covers it", "source", s.label(), "error", err)
+			}
+			more = b.Uncertain // some directories are not told yet
 		}
 	}
 }

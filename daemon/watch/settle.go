@@ -10,6 +10,10 @@ func (l *loop) touch(d *dir) {
 	if !d.dirty {
 		d.dirty, d.first = true, now
 		l.pending[d] = struct{}{}
+		select {
+		case l.w.stirred <- struct{}{}:
+		default: // it will be looked at anyway
+		}
 	}
 	d.last = now
 }

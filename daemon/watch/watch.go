@@ -16,6 +16,7 @@ type Watcher struct {
 
 	requests chan *request
 	returned chan Batch
+	stirred  chan struct{}
 	stopped  chan struct{}
 }
 
@@ -45,6 +46,7 @@ func New(o Options) (*Watcher, error) {
 		found:    found,
 		requests: make(chan *request),
 		returned: make(chan Batch),
+		stirred:  make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}
 	w.stats.Store(&Stats{})
@@ -96,6 +98,11 @@ func (w *Watcher) Take(ctx context.Context) (Batch, error) {
 func (w *Watcher) Peek(ctx context.Context) (Batch, error) {
 	return w.ask(ctx, &request{peek: true})
 }
+
+// Stirred has an element after a directory became dirty that was not: who keeps
+// a journal need not ask while nothing happens. It is one channel, for one
+// receiver.
+func (w *Watcher) Stirred() <-chan struct{} { return w.stirred }
 
 func (w *Watcher) ask(ctx context.Context, r *request) (Batch, error) {
 	r.reply = make(chan Batch)

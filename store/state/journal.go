@@ -24,6 +24,9 @@ type journalled struct {
 // durable. Those that are in it already cost nothing.
 func (d *DB) Journal(source SourceID, dirs []string) error {
 	keys := d.journalKeys(source, dirs)
+	if there, err := d.haveJournalled(keys); err != nil || there {
+		return err // a transaction that writes costs two syncs, whatever it writes
+	}
 	return d.bolt.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketJournal)
 		for i, key := range keys {
@@ -40,6 +43,18 @@ func (d *DB) Journal(source SourceID, dirs []string) error {
 		}
 		return nil
 	})
+}
+
+func (d *DB) haveJournalled(keys [][]byte) (all bool, err error) {
+	all = true
+	err = d.bolt.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketJournal)
+		for i := 0; i < len(keys) && all; i++ {
+			all = b.Get(keys[i]) != nil
+		}
+		return nil
+	})
+	return all, err
 }
 
 // Journalled returns the directories in the journal of a source, in no order,
@@ -67,6 +82,9 @@ func (d *DB) Journalled(source SourceID) (dirs []string, more bool, err error) {
 // Unjournal removes directories from the journal of a source; nil removes all.
 func (d *DB) Unjournal(source SourceID, dirs []string) error {
 	keys := d.journalKeys(source, dirs)
+	if none, err := d.noneJournalled(source, dirs == nil, keys); err != nil || none {
+		return err
+	}
 	return d.bolt.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketJournal)
 		if dirs == nil {
@@ -85,6 +103,23 @@ func (d *DB) Unjournal(source SourceID, dirs []string) error {
 		}
 		return nil
 	})
+}
+
+// noneJournalled reports whether there is nothing to remove.
+func (d *DB) noneJournalled(source SourceID, all bool, keys [][]byte) (none bool, err error) {
+	none = true
+	err = d.bolt.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketJournal)
+		if all {
+			k, _ := b.Cursor().Seek(source[:])
+			none = !bytes.HasPrefix(k, source[:])
+		}
+		for i := 0; i < len(keys) && none; i++ {
+			none = b.Get(keys[i]) == nil
+		}
+		return nil
+	})
+	return none, err
 }
 
 func (d *DB) journalKeys(source SourceID, dirs []string) [][]byte {

@@ -88,3 +88,42 @@ func TestForeignNote(t *testing.T) {
 		t.Error("other keys were pinned")
 	}
 }
+
+// TestJournalKnownAlreadyIsNotWritten: a keeper journals again and again what
+// waits for its hour; a disk is not woken for what is there.
+func TestJournalKnownAlreadyIsNotWritten(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir)
+	defer d.Close()
+	must(t, d.Pin(keyring(t, crypto.RepositoryID{1})))
+	source := state.SourceID{1}
+	writes := func(do func() error) bool {
+		t.Helper()
+		before, err := os.ReadFile(filepath.Join(dir, "state.db"))
+		must(t, err)
+		must(t, do())
+		after, err := os.ReadFile(filepath.Join(dir, "state.db"))
+		must(t, err)
+		return !bytes.Equal(before, after)
+	}
+	some, none := []string{"", "2026/Weber"}, []string{"never"}
+	for _, step := range []struct {
+		name   string
+		do     func() error
+		writes bool
+	}{
+		{"new", func() error { return d.Journal(source, some) }, true},
+		{"known", func() error { return d.Journal(source, some) }, false},
+		{"one new", func() error { return d.Journal(source, []string{"", "2026"}) }, true},
+		{"nothing", func() error { return d.Journal(source, nil) }, false},
+		{"removing what is not there", func() error { return d.Unjournal(source, none) }, false},
+		{"removing one", func() error { return d.Unjournal(source, []string{"2026", "never"}) }, true},
+		{"removing nothing", func() error { return d.Unjournal(source, []string{}) }, false},
+		{"removing all", func() error { return d.Unjournal(source, nil) }, true},
+		{"removing all of none", func() error { return d.Unjournal(source, nil) }, false},
+	} {
+		if got := writes(step.do); got != step.writes {
+			t.Errorf("%s: written %v", step.name, got)
+		}
+	}
+}
