@@ -171,7 +171,7 @@ func Run(ctx context.Context, options Options) (*Result, error) {
 		return nil, err
 	}
 	started := o.Now()
-	o.base, o.began = o.Progress.Counts(), kernelTime(0)
+	o.base, o.began = o.Progress.Counts(), kernelTime(restMargin)
 	if err := errors.Join(checkRequired(o.Require), o.Read.validate()); err != nil {
 		return nil, err
 	}

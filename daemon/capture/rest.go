@@ -72,7 +72,8 @@ func (p *pass) restMapped(ctx context.Context, fd int, s stat, fs mounted) (stat
 // all of them together.
 const patience = 3
 
-// restMargin is more than a tick of the clock that files are stamped by.
+// restMargin is more than a tick of the coarse clock that files are stamped by;
+// some file systems use a finer one for those that somebody looks at.
 const restMargin = 20 * time.Millisecond
 
 // lastChange is when a file was written last. Programs set mtime as they like;
