@@ -186,8 +186,6 @@ func (r *reading) few(all []*table, most int, heading, remedy string) []*table {
 // is what people call it.
 type place struct{ path, section string }
 
-func (p place) join(name string) place { return place{join(p.path, name), join(p.section, name)} }
-
 func join(a, b string) string { return strings.TrimPrefix(a+"."+b, ".") }
 
 // readTable reads the keys of one section. Entries named in skip are sections

@@ -108,6 +108,7 @@ func TestSilentChange(t *testing.T) {
 	m, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	must(t, err)
 	defer func() { must(t, syscall.Munmap(m)) }()
+	h.eventually("both events seen, of its creation and of its content", func(s watch.Stats) bool { return s.Events >= 2 })
 	clock.advance(h, 2*time.Second)
 	events := h.w.Stats().Events
 
