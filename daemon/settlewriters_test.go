@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -250,20 +249,8 @@ func TestSlowWritersAreNoticed(t *testing.T) {
 func TestSlowWritersAtTheStart(t *testing.T) {
 	t.Parallel()
 	s := newStudio(t, paces())
-	begun := 0
-	s.writeBeside(func(ctx context.Context) {
-		for ctx.Err() == nil {
-			k := run(t, s.r, s.c, s.events)
-			begun++
-			rest(ctx, rand.N(2*s.p.settle))
-			k.stop()
-			rest(ctx, rand.N(s.p.settle/4))
-		}
-	}, s.appends(s.p.pause), s.truncates(), s.backdates(), s.fills("sparse", func(f *os.File, size int64) error { return f.Truncate(size) }))
-	k := kept(t, s.r, s.c, s.events)
-	wait(t, "captured whole", func() bool { return asked(t, k)[0].Missing == 0 })
+	s.restart(s.appends(s.p.pause), s.truncates(), s.backdates(), s.fills("sparse", func(f *os.File, size int64) error { return f.Truncate(size) }))
 	s.allGood(s.isWhole)
-	t.Logf("%d keepers", begun)
 }
 
 // TestFileHeldOpen: a file that somebody has open for writing and does not write

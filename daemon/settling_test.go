@@ -184,6 +184,24 @@ func (s *studio) keep(writers ...func()) {
 	wait(s.t, "captured whole", func() bool { return asked(s.t, k)[0].Missing == 0 })
 }
 
+// restart is keep with keepers that begin and end at random moments.
+func (s *studio) restart(writers ...func()) {
+	s.t.Helper()
+	begun := 0
+	s.writeBeside(func(ctx context.Context) {
+		for ctx.Err() == nil {
+			k := run(s.t, s.r, s.c, s.events)
+			begun++
+			rest(ctx, rand.N(3*s.p.settle))
+			k.stop()
+			rest(ctx, rand.N(s.p.settle/4))
+		}
+	}, writers...)
+	s.t.Logf("%d keepers", begun)
+	k := kept(s.t, s.r, s.c, s.events)
+	wait(s.t, "captured whole", func() bool { return asked(s.t, k)[0].Missing == 0 })
+}
+
 // writeBeside runs writers to their end beside something that goes on.
 func (s *studio) writeBeside(beside func(context.Context), writers ...func()) {
 	s.t.Helper()
