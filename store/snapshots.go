@@ -103,6 +103,24 @@ func (r *Repository) snapshot(ctx context.Context, id SnapshotID) (Snapshot, err
 	return s, nil
 }
 
+// Missed returns all paths that a snapshot misses, as far as they are known by
+// name: the first few are in its manifest, the others in chunks of their own.
+func (r *Repository) Missed(ctx context.Context, m *tree.Snapshot) ([]tree.Missed, error) {
+	all := slices.Clone(m.Missed)
+	for _, e := range m.MissedList {
+		b, err := r.ReadBlob(ctx, []tree.Extent{e}, tree.MaxChunk)
+		if err != nil {
+			return nil, fmt.Errorf("paths that the snapshot misses: %w", err)
+		}
+		page, err := tree.ParseMissedPage(b)
+		if err != nil {
+			return nil, &DamageError{Chunk: e.Chunk, Err: err}
+		}
+		all = append(all, page.Missed...)
+	}
+	return all, nil
+}
+
 // heads returns the newest snapshot of every chain, whether it is still wanted
 // or not: a number is never given twice. damaged are the manifests that cannot
 // be read.

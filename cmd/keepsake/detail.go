@@ -160,7 +160,7 @@ func (d detail) paths(r health.Source) {
 			d.line("", "%s: %s", path, strings.TrimSpace(m.Reason+" "+m.Detail))
 		}
 		if more := n.Missed - min(n.Missed, uint64(len(n.MissedPaths))); more > 0 {
-			d.line("", "and %d more: keepsake snapshots --json lists them", more)
+			d.line("", "and %d more: keepsake ls --json %.8s lists them", more, n.ID)
 		}
 	}
 	if r.Suspects.Count > 0 {

@@ -137,14 +137,8 @@ func (j *judge) fail(s *store.Snapshot, format string, args ...any) {
 // missed are all paths that a snapshot lists, with the reasons.
 func (j *judge) missed(s *store.Snapshot) map[string]string {
 	j.t.Helper()
-	all := s.Missed
-	for _, e := range s.MissedList {
-		b, err := j.r.ReadBlob(j.t.Context(), []tree.Extent{e}, tree.MaxChunk)
-		check(j.t, err)
-		page, err := tree.ParseMissedPage(b)
-		check(j.t, err)
-		all = append(all, page.Missed...)
-	}
+	all, err := j.r.Missed(j.t.Context(), &s.Snapshot)
+	check(j.t, err)
 	if uint64(len(all)) != s.MissedCount {
 		j.fail(s, "%d paths are missed, %d listed", s.MissedCount, len(all))
 	}

@@ -24,7 +24,7 @@ func (a *app) lsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "ls SNAP[:PATH]",
 		Short:   "List what a snapshot holds",
-		Long:    "Lists a directory of a snapshot, or one entry.\n\n" + aboutSnapshots,
+		Long:    "Lists a directory of a snapshot, or one entry. With --json the first line is the\nsnapshot's, with all paths that it misses.\n\n" + aboutSnapshots,
 		Example: "  keepsake ls latest\n  keepsake ls -l latest@weddings:2026/Weber",
 		Args:    exactly(1, "one snapshot, SNAP or SNAP:PATH"),
 		RunE: func(c *cobra.Command, what []string) error {
@@ -58,6 +58,9 @@ func lsHandler(ctx context.Context, s *session, args lsArgs, out *output) error 
 	}
 	l := &lister{s: s, out: out, args: args}
 	if out.options.JSON {
+		if snap.Missed, err = s.repo.Missed(ctx, &snap.Snapshot); err != nil {
+			return err
+		}
 		out.emit("snapshot", snapshotFields(snap))
 	}
 	if n.Type != tree.Dir {

@@ -170,7 +170,7 @@ func restored(out *output, target string, dry bool, r restore.Result, missed uin
 		}
 	}
 	if missed > 0 {
-		out.note("the snapshot itself misses %s; keepsake snapshots --json lists them", count(missed, "path"))
+		out.note("the snapshot itself misses %s; keepsake ls --json SNAP lists them", count(missed, "path"))
 	}
 	for _, k := range r.NotKept {
 		out.note("%s not kept for %s (%s), %s for one", k.What, count(k.Count, "entry"), k.Why, quote(k.Example))

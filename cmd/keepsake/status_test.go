@@ -19,7 +19,7 @@ func studio() []health.Source {
 	fresh := func(label string, newest time.Duration) health.Facts {
 		return health.Facts{
 			Label: label, Kind: health.Path, Path: "/volume1/" + label, Gap: 15 * time.Minute, NextRun: statusNow.Add(8 * time.Minute), OnChange: true,
-			Newest:         &health.Snapshot{Number: 41, Time: ago(newest), Basis: "events", Complete: true, Files: 48_212, Bytes: 1 << 40},
+			Newest:         &health.Snapshot{ID: "4d1f0c7e93", Number: 41, Time: ago(newest), Basis: "events", Complete: true, Files: 48_212, Bytes: 1 << 40},
 			NewestComplete: ago(newest), Looked: ago(time.Minute),
 			Watch: &health.Watch{Directories: 5000, Watches: 5000, Limit: 65536},
 		}
@@ -90,7 +90,7 @@ In doubt    1 loss of events, 2 remounts, 3 changes found by scans that no event
 Missed      70 paths
             Weber/a.jpg: permission denied
             Weber/b [2J.jpg: input/output error EIO
-            and 68 more: keepsake snapshots --json lists them
+            and 68 more: keepsake ls --json 4d1f0c7e lists them
 `)
 	same(t, rendered(t, func(o *output) { o.tellSource(all[4], statusNow) }), `
 weddings    guarded

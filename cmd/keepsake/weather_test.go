@@ -407,7 +407,7 @@ func (x *writer) carryOut(c change, f *os.File) error {
 	for i := range c.parts {
 		part := c.next[i*len(c.next)/c.parts : (i+1)*len(c.next)/c.parts]
 		if i > 0 {
-			time.Sleep(time.Duration(x.r.Int64N(int64(x.plan.settle / 8))))
+			time.Sleep(x.breath())
 		}
 		if _, err := f.Write(part); err != nil {
 			return err
@@ -423,6 +423,15 @@ func (x *writer) carryOut(c change, f *os.File) error {
 		c.at += len(part)
 	}
 	return nil
+}
+
+// breath is a pause within a file: mostly as short as a disk makes, now and then
+// as long as a program makes that thinks.
+func (x *writer) breath() time.Duration {
+	if x.r.IntN(10) == 0 {
+		return time.Duration(x.r.Int64N(int64(x.plan.settle / 4)))
+	}
+	return time.Duration(x.r.Int64N(int64(20 * time.Millisecond)))
 }
 
 // directory moves, makes or deletes a directory with all that is in it.

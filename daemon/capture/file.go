@@ -212,6 +212,6 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 		n.Flags |= tree.Racy
 	}
 	changed = after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime || n.Size != before.size ||
-		!p.grouped.has(j.rel) && r.pages && logged(j.dir, j.name)
+		halfway(after, fs, j.previous) || !p.grouped.has(j.rel) && r.pages && logged(j.dir, j.name)
 	return n, changed, nil
 }

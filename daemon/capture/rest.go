@@ -84,3 +84,28 @@ func lastChange(s stat, fs mounted) tree.Time {
 	}
 	return s.mtime
 }
+
+// halfway reports whether the kernel itself is in the middle of a change: ext4
+// sets the size of a file that is cut off before it sets the times, and may wait
+// for its journal in between. Where times are exact, another size comes with
+// another time, unless the earlier version was read within a tick of it.
+func halfway(s stat, fs mounted, previous *tree.Node) bool {
+	return previous != nil && previous.Type == s.typ && fs.exact && fs.stable && previous.Inode == s.inode && previous.FS == fs.ordinal &&
+		previous.CTime == s.ctime && previous.Size != s.size && previous.Flags&tree.Racy == 0
+}
+
+// emptied looks again at a file that is empty and has blocks all the same: it may
+// be halfway, and have no earlier version that tells.
+func emptied(ctx context.Context, fd int, s stat) (stat, error) {
+	if s.size > 0 || s.blocks == 0 {
+		return s, nil
+	}
+	if err := pause(ctx, quietMargin); err != nil {
+		return s, err
+	}
+	again, err := statAt(fd, "")
+	if err == nil && (again.size != s.size || again.ctime != s.ctime) {
+		err = errUnrested
+	}
+	return again, err
+}

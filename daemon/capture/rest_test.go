@@ -66,3 +66,36 @@ func TestOnlyWhatHasRestedIsGood(t *testing.T) {
 		t.Errorf("%q, missed %v: the test cannot fail", got, unseen.Missed)
 	}
 }
+
+// TestHalfway: a size that changed without a change of the times is the kernel's
+// doing, who is not through.
+func TestHalfway(t *testing.T) {
+	then, now := tree.Time{Sec: 1000}, tree.Time{Sec: 2000}
+	known := func(change func(*tree.Node)) *tree.Node {
+		n := &tree.Node{Type: tree.File, Size: 100, CTime: then, Inode: 7}
+		if change != nil {
+			change(n)
+		}
+		return n
+	}
+	for _, test := range []struct {
+		name     string
+		size     uint64
+		ctime    tree.Time
+		exact    bool
+		previous *tree.Node
+		want     bool
+	}{
+		{"cut off, with the times of before", 0, then, true, known(nil), true},
+		{"cut off", 0, now, true, known(nil), false},
+		{"as before", 100, then, true, known(nil), false},
+		{"new", 0, then, true, nil, false},
+		{"another file", 0, then, true, known(func(n *tree.Node) { n.Inode = 8 }), false},
+		{"read within a tick", 0, then, true, known(func(n *tree.Node) { n.Flags = tree.Racy }), false},
+		{"without exact times", 0, then, false, known(nil), false},
+	} {
+		if got := capture.Halfway(test.size, test.ctime, test.exact, test.previous); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
