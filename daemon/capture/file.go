@@ -190,6 +190,9 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 	}
 	settlePages(fd, before)
 	if !j.flux { // else nobody believes that it rests
+		if fs.exact && before.size != j.listed.size && before.ctime == j.listed.ctime && before.inode == j.listed.inode {
+			return nil, false, errUnrested // halfway, too
+		}
 		if before, err = p.rest(j.ctx, fd, before, fs); err != nil {
 			return nil, false, err
 		}

@@ -41,7 +41,7 @@ func (p *pass) rest(ctx context.Context, fd int, s stat, fs mounted) (stat, erro
 		return s, err
 	}
 	again, err := statAt(fd, "")
-	if err == nil && again != s && lastChange(again, fs) != changed {
+	if err == nil && (again.size != s.size || lastChange(again, fs) != changed) {
 		err = errUnrested
 	}
 	return again, err
@@ -94,10 +94,16 @@ func halfway(s stat, fs mounted, previous *tree.Node) bool {
 		previous.CTime == s.ctime && previous.Size != s.size && previous.Flags&tree.Racy == 0
 }
 
-// emptied looks again at a file that is empty and has blocks all the same: it may
-// be halfway, and have no earlier version that tells.
-func emptied(ctx context.Context, fd int, s stat) (stat, error) {
-	if s.size > 0 || s.blocks == 0 {
+// emptied looks again at a file that is empty and has blocks all the same, or had
+// none on the disk yet: it may be halfway, and have no earlier version that tells.
+// All these waits of a pass together are bounded, as empty files may be many.
+func (p *pass) emptied(ctx context.Context, fd int, s stat) (stat, error) {
+	settle := p.options.Settle
+	if s.size > 0 || settle <= 0 || s.blocks == 0 && !recent(s) {
+		return s, nil
+	}
+	now := time.Now()
+	if !p.emptyWaits.CompareAndSwap(nil, &now) && now.Sub(*p.emptyWaits.Load()) > patience*settle {
 		return s, nil
 	}
 	if err := pause(ctx, quietMargin); err != nil {
