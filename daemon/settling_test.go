@@ -120,7 +120,8 @@ type studio struct {
 	t      *testing.T
 	p      pace
 	r      *store.Repository
-	dir    string
+	dir    string // that is kept
+	work   string // where writers write: the same, unless another is shown there
 	c      config.Config
 	rests  rests
 	events chan daemon.Event
@@ -135,6 +136,7 @@ func newStudio(t *testing.T, p pace, change ...func(*config.Source)) *studio {
 func newStudioIn(t *testing.T, base string, p pace, change ...func(*config.Source)) *studio {
 	t.Helper()
 	s := &studio{t: t, p: p, r: storetest.New(t).Open(t), dir: filepath.Join(base, "lib"), events: make(chan daemon.Event)}
+	s.work = s.dir
 	must(t, os.MkdirAll(s.dir, 0o755))
 	s.c = configured(s.dir, append([]func(*config.Source){func(c *config.Source) { c.Settle = p.settle }}, change...)...)
 	done := make(chan struct{})
@@ -159,7 +161,7 @@ func must(t *testing.T, err error) {
 }
 
 func (s *studio) path(elem ...string) string {
-	path := filepath.Join(append([]string{s.dir}, elem...)...)
+	path := filepath.Join(append([]string{s.work}, elem...)...)
 	must(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	return path
 }
@@ -297,12 +299,12 @@ func (s *studio) allGood(good func(string, []byte) bool) verdict {
 	newest := newest(s.t, s.r)
 	stored := filesOf(s.t, s.r, &newest.Root)
 	onDisk := 0
-	must(s.t, filepath.WalkDir(s.dir, func(path string, e fs.DirEntry, err error) error {
+	must(s.t, filepath.WalkDir(s.work, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
 		onDisk++
-		rel, _ := filepath.Rel(s.dir, path)
+		rel, _ := filepath.Rel(s.work, path)
 		b, err := os.ReadFile(path)
 		if n := stored[rel]; n == nil || n.Flags&(tree.Torn|tree.KeptPrevious) != 0 || *n.SHA256 != sha256.Sum256(b) {
 			s.t.Errorf("the newest snapshot does not hold %s as it is: %+v", rel, n)

@@ -67,7 +67,7 @@ func (s *sourceKeeper) capture(ctx context.Context, t *task, o capture.Options) 
 		o.Settle = s.config().Settle
 	}
 	o.Why = t.batch.Causes
-	if s.watcher.Stats().RootPolled {
+	if s.polled(t) {
 		o.Basis = tree.Polled
 	}
 	if t.named != nil {
@@ -91,6 +91,16 @@ func rootGone(path string) error { return fmt.Errorf("%s: %w", path, errRootGone
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
+}
+
+// polled reports whether events do not tell all of the source. The first task
+// does not wait for the watcher to know.
+func (s *sourceKeeper) polled(t *task) bool {
+	if t.why != causeStart {
+		return s.watcher.Stats().RootPolled
+	}
+	_, remote := watch.Remote(s.config().Path)
+	return remote
 }
 
 // lookAgain has files that were held back looked at once they may have come to

@@ -86,7 +86,7 @@ func (p *pass) quietBelow(fd int, rel string, since tree.Time) (disturbed string
 	}
 	listing := os.NewFile(uintptr(again), rel)
 	defer listing.Close()
-	s, err := statAt(fd, "")
+	s, err := statNow(fd, "")
 	if err != nil {
 		return rel
 	}
@@ -112,7 +112,7 @@ func (p *pass) quietBelow(fd int, rel string, since tree.Time) (disturbed string
 
 func (p *pass) quietEntry(dir int, parent, name string, fs mounted, since tree.Time) (disturbed string) {
 	rel := join(parent, name)
-	s, err := statAt(dir, name)
+	s, err := statNow(dir, name)
 	if err != nil {
 		return rel
 	}

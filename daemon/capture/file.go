@@ -177,7 +177,7 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 	}
 	f := os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))
 	defer f.Close()
-	before, err := statAt(fd, "")
+	before, err := statNow(fd, "")
 	if err != nil {
 		return nil, false, err
 	}
@@ -207,7 +207,7 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 	if err := r.read(j.ctx, f, before, n); err != nil {
 		return nil, false, err
 	}
-	after, err := statAt(fd, "")
+	after, err := statNow(fd, "")
 	if err != nil {
 		return nil, false, err
 	}

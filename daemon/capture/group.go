@@ -182,7 +182,7 @@ func (g *group) named(name string) *member {
 
 // still reports whether what stands under a name is what was read, and rested.
 func (p *pass) still(dir int, name, rel string, e *pending, since tree.Time) bool {
-	s, err := statAt(dir, name)
+	s, err := statNow(dir, name)
 	if e.node == nil { // gone, or unreadable, or waiting itself
 		return e.gone == (err != nil) && !p.missed.inFlux(rel)
 	}
@@ -210,10 +210,7 @@ func (p *pass) still(dir int, name, rel string, e *pending, since tree.Time) boo
 
 // rested reports whether something last changed before a moment.
 func rested(s stat, fs mounted, since tree.Time) bool {
-	if fs.exact {
-		return s.ctime.Compare(since) < 0
-	}
-	return s.mtime.Compare(since) < 0
+	return lastChange(s, fs).Compare(since) < 0
 }
 
 // inFlux returns a member that is known to be changing.

@@ -40,7 +40,7 @@ func (p *pass) rest(ctx context.Context, fd int, s stat, fs mounted) (stat, erro
 	if err := pause(ctx, settle-now.Time().Sub(changed.Time())+restMargin); err != nil {
 		return s, err
 	}
-	again, err := statAt(fd, "")
+	again, err := statNow(fd, "")
 	if err == nil && (again.size != s.size || lastChange(again, fs) != changed) {
 		err = errUnrested
 	}
@@ -61,7 +61,7 @@ func (p *pass) restMapped(ctx context.Context, fd int, s stat, fs mounted) (stat
 	if err := pause(ctx, p.options.Settle); err != nil {
 		return s, err
 	}
-	again, err := statAt(fd, "")
+	again, err := statNow(fd, "")
 	if err == nil && (again.mtime != s.mtime || again.ctime != s.ctime) {
 		err = errUnrested
 	}
@@ -77,9 +77,10 @@ const patience = 3
 const restMargin = 20 * time.Millisecond
 
 // lastChange is when a file was written last. Programs set mtime as they like;
-// nobody sets ctime, where there is one.
+// nobody sets ctime, where there is one. Elsewhere the later one counts, unless it
+// lies in the future.
 func lastChange(s stat, fs mounted) tree.Time {
-	if fs.exact {
+	if fs.exact || s.ctime.Compare(s.mtime) > 0 && s.ctime.Compare(kernelTime(racyWindow)) <= 0 {
 		return s.ctime
 	}
 	return s.mtime

@@ -35,9 +35,18 @@ const statMask = unix.STATX_BASIC_STATS | unix.STATX_BTIME
 
 // statAt looks at a name in a directory without following it. An empty name
 // means the descriptor itself.
-func statAt(dir int, name string) (stat, error) {
+func statAt(dir int, name string) (stat, error) { return statBy(dir, name, 0) }
+
+// statNow is statAt for those who ask whether something is still as it was: file
+// systems of other machines answer from memory for seconds otherwise, whatever
+// happened meanwhile.
+func statNow(dir int, name string) (stat, error) {
+	return statBy(dir, name, unix.AT_STATX_FORCE_SYNC)
+}
+
+func statBy(dir int, name string, flags int) (stat, error) {
 	var x unix.Statx_t
-	flags := unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
+	flags |= unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 	if name == "" {
 		flags |= unix.AT_EMPTY_PATH
 	}

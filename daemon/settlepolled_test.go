@@ -1,0 +1,97 @@
+package daemon_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"keepsake/daemon/config"
+	"keepsake/daemon/health"
+	"keepsake/store/tree"
+)
+
+// showBehind shows a directory at the source's place through FUSE, as a server
+// would through a network: what is written there is told to nobody here, and
+// answers may be a second old.
+func (s *studio) showBehind(at string) {
+	s.t.Helper()
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		s.t.Skipf("not run: %v", err)
+	}
+	behind := s.t.TempDir()
+	root, err := fs.NewLoopbackRoot(behind)
+	must(s.t, err)
+	second := time.Second
+	server, err := fs.Mount(at, root, &fs.Options{
+		AttrTimeout: &second, EntryTimeout: &second,
+		MountOptions: fuse.MountOptions{Name: "passthrough", FsName: "passthrough"},
+	})
+	if err != nil {
+		s.t.Skipf("not run: no FUSE mounts here: %v", err)
+	}
+	s.t.Cleanup(func() { must(s.t, server.Unmount()) })
+	s.work = behind
+}
+
+func polledOften(c *config.Source) { c.Poll = 2 * c.Settle }
+
+// TestPolled has files written behind a file system of which no events come: they
+// are found, none is stored half, and the source says how it is kept.
+func TestPolled(t *testing.T) {
+	t.Parallel()
+	s := newStudio(t, paces(), polledOften)
+	s.showBehind(s.dir)
+	put(t, s.path("before"), "x")
+	s.keep(
+		s.appends(s.p.pause),
+		s.fills("sparse", func(f *os.File, size int64) error { return f.Truncate(size) }),
+		s.truncates(),
+		s.backdates(),
+		s.replaces("by an editor", "by an editor.tmp", s.p.pause),
+	)
+	s.allGood(func(rel string, b []byte) bool { return rel == "before" || s.isWhole(rel, b) })
+	for _, snap := range snapshots(t, s.r) {
+		if snap.Basis != tree.Polled {
+			t.Errorf("snapshot %d is %s", snap.Number, snap.Basis)
+		}
+	}
+}
+
+// TestPolledSaysSo changes a file behind the mount, with nobody who asks for a
+// snapshot.
+func TestPolledSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{".", "nas/2026"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			s := newStudio(t, pace{settle: settle}, polledOften)
+			mount := filepath.Join(s.dir, at)
+			must(t, os.MkdirAll(mount, 0o755))
+			s.showBehind(mount)
+			put(t, s.path("a"), "1")
+			k := kept(t, s.r, s.c, s.events)
+			wait(t, "captured", func() bool { return sizeOf(t, s.r, newest(t, s.r), filepath.Join(at, "a")) == 1 })
+			put(t, s.path("a"), "three")
+			put(t, s.path("deep", "er", "b"), "b")
+			wait(t, "found by polling", func() bool {
+				newest := newest(t, s.r)
+				return sizeOf(t, s.r, newest, filepath.Join(at, "a")) == 5 && sizeOf(t, s.r, newest, filepath.Join(at, "deep/er/b")) == 1
+			})
+			f, h := k.Facts()[0], k.Health()[0]
+			if !strings.Contains(f.Polled, "no events") || at == "." && !strings.HasPrefix(f.Polled, "fuse.passthrough") || at != "." && !strings.Contains(f.Polled, at) {
+				t.Errorf("why it is polled: %q", f.Polled)
+			}
+			if h.State != health.Polled && h.State != health.Waiting {
+				t.Errorf("state %s", h.State)
+			}
+			if snap := newest(t, s.r); at == "." && snap.Basis != tree.Polled {
+				t.Errorf("basis %s, why %v", snap.Basis, snap.Why)
+			}
+		})
+	}
+}
