@@ -10,6 +10,7 @@ import (
 
 	"keepsake/daemon/capture"
 	"keepsake/daemon/config"
+	"keepsake/daemon/rules"
 	"keepsake/daemon/supervise"
 	"keepsake/daemon/watch"
 	"keepsake/store"
@@ -25,7 +26,7 @@ type sourceKeeper struct {
 	k       *Keeper
 	source  state.Source
 	watcher *watch.Watcher // nil if there is no directory: its content is what commands print
-	rules   *capture.Rules
+	rules   *rules.Rules
 	links   *capture.Links
 	agenda  agenda           // of the goroutine that runs the tasks
 	base    store.SnapshotID // what the watcher's events count from
@@ -54,7 +55,7 @@ func (k *Keeper) newSource(ctx context.Context, c config.Source) (*sourceKeeper,
 		memory: memory{state: k.o.Repository.State(), source: bound.ID},
 		facts:  facts{first: true},
 	}
-	if s.rules, err = capture.NewRules(c.Exclude, c.Presets, c.CacheDirTag); err != nil {
+	if s.rules, err = rules.New(c.Exclude, c.Presets, c.CacheDirTag); err != nil {
 		return nil, fmt.Errorf("source %s: %w", c.Label, err)
 	}
 	s.agenda = agenda{conf: c}

@@ -66,6 +66,7 @@ var house = []room{
 
 	{path: "daemon/schedule", pure: true},
 	{path: "daemon/guard", pure: true},
+	{path: "daemon/rules", pure: true},
 	{path: "daemon/command", modules: []string{xSystem}},
 	{path: "daemon/alert", rooms: []string{"daemon/command"}, modules: []string{"github.com/cenkalti/backoff/v5"}},
 	{path: "daemon/health", modules: []string{prometheus}},
@@ -73,11 +74,11 @@ var house = []room{
 	{path: "daemon/control", modules: []string{xSystem}},
 	{
 		path:    "daemon/capture",
-		rooms:   []string{"crypto", "chunking", "store", "store/pack", "store/tree", "store/state", "daemon/guard"}, // store/state for what a source is
+		rooms:   []string{"crypto", "chunking", "store", "store/pack", "store/tree", "store/state", "daemon/guard", "daemon/rules"}, // store/state for what a source is
 		modules: []string{xattr, "golang.org/x/time", xSync, xSystem},
 	},
 	{path: "daemon/restore", rooms: []string{"crypto", "store", "store/pack", "store/tree"}, modules: []string{xattr, xSync, xSystem}},
-	{path: "daemon/config", rooms: []string{"store/retention", "daemon/schedule", "daemon/guard", "daemon/capture"}, modules: []string{toml, prometheus, xSystem}},
+	{path: "daemon/config", rooms: []string{"store/retention", "daemon/schedule", "daemon/guard", "daemon/rules"}, modules: []string{toml, prometheus, xSystem}},
 	{path: "daemon/supervise", modules: []string{goSystemd, xSystem}},
 	{path: "daemon/gentle", modules: []string{xSystem}},
 	{path: "daemon/logs"},
@@ -88,7 +89,7 @@ var house = []room{
 		path: "daemon",
 		rooms: []string{
 			"crypto", "store", "store/retention", "store/state", "store/tree", "fusefs", "daemon/watch", "daemon/control", "daemon/capture", "daemon/restore",
-			"daemon/schedule", "daemon/guard", "daemon/command", "daemon/alert", "daemon/health", "daemon/config", "daemon/supervise",
+			"daemon/schedule", "daemon/guard", "daemon/rules", "daemon/command", "daemon/alert", "daemon/health", "daemon/config", "daemon/supervise",
 		},
 		modules: []string{"golang.org/x/time", toml, flock, xSync, xSystem},
 	},

@@ -15,6 +15,7 @@ import (
 	"keepsake/daemon"
 	"keepsake/daemon/capture"
 	"keepsake/daemon/guard"
+	"keepsake/daemon/rules"
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -78,7 +79,7 @@ code 3; everything else is safe.`,
 }
 
 func backupHandler(ctx context.Context, s *session, args backupArgs, out *output) error {
-	rules, err := capture.NewRules(args.Exclude, args.Presets, args.Caches)
+	leave, err := rules.New(args.Exclude, args.Presets, args.Caches)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -95,7 +96,7 @@ func backupHandler(ctx context.Context, s *session, args backupArgs, out *output
 		if label == "" {
 			label = labelOf(dir)
 		}
-		missing, err := s.backup(ctx, args, dir, label, rules, out)
+		missing, err := s.backup(ctx, args, dir, label, leave, out)
 		if err != nil {
 			return err
 		}
@@ -152,7 +153,7 @@ func labelOf(dir string) string {
 }
 
 // backup takes one snapshot and reports whether something is missing in it.
-func (s *session) backup(ctx context.Context, args backupArgs, dir, label string, rules *capture.Rules, out *output) (missing bool, err error) {
+func (s *session) backup(ctx context.Context, args backupArgs, dir, label string, leave *rules.Rules, out *output) (missing bool, err error) {
 	source, continued, err := capture.Bind(ctx, s.repo, label, dir, args.Host)
 	if err != nil {
 		return false, err
@@ -177,7 +178,7 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	stop := out.watchProgress(ctx, func() progress { return captureProgress("Backing up "+label, p.Counts()) })
 	r, err := capture.Run(ctx, capture.Options{
 		Repository: s.repo, Writer: w, Source: source, Path: []byte(dir), Tags: args.Tags, Host: args.Host, User: args.User,
-		Rules: rules, Own: s.own, DryRun: args.DryRun, Progress: p, Window: window, Guard: s.guards(label, dir),
+		Rules: leave, Own: s.own, DryRun: args.DryRun, Progress: p, Window: window, Guard: s.guards(label, dir),
 	})
 	err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
 	stop()

@@ -13,9 +13,9 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"keepsake/daemon/capture"
 	"keepsake/daemon/config"
 	"keepsake/daemon/doctor"
+	"keepsake/daemon/rules"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -113,7 +113,7 @@ func (a *app) examined(s config.Source) doctor.Source {
 			own[rel] = true
 		}
 	}
-	rules, err := capture.NewRules(s.Exclude, s.Presets, s.CacheDirTag)
+	rules, err := rules.New(s.Exclude, s.Presets, s.CacheDirTag)
 	if err != nil {
 		rules = nil // reading the configuration has refused it
 	}

@@ -116,7 +116,7 @@ func (p *pass) quietEntry(dir int, parent, name string, fs mounted, since tree.T
 	if err != nil {
 		return rel
 	}
-	if _, out := p.options.Rules.match(rel, s.typ == tree.Dir); out || p.own[rel] {
+	if _, out := p.options.Rules.MatchName(rel, s.typ == tree.Dir); out || p.own[rel] {
 		return ""
 	}
 	if s.typ != tree.Dir {

@@ -132,7 +132,7 @@ func (p *pass) bundles(rel string, names []string) map[string]*group {
 }
 
 func (p *pass) leftOut(rel string) bool {
-	_, out := p.options.Rules.match(rel, false)
+	_, out := p.options.Rules.MatchName(rel, false)
 	return out || p.own[rel]
 }
 

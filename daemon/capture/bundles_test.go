@@ -55,7 +55,7 @@ func TestBundlesAreKnownByName(t *testing.T) {
 	settle()
 	var ids []map[string]uint64
 	run := func() *capture.Result {
-		res, _ := back(t, r, dir, func(o *capture.Options) { o.Now, o.Rules = later, rules(t, []string{"left.xmp"}, nil, false) })
+		res, _ := back(t, r, dir, func(o *capture.Options) { o.Now, o.Rules = later, leaving(t, []string{"left.xmp"}, nil, false) })
 		found := map[string]uint64{}
 		owner := map[uint64]string{}
 		for _, g := range groups {

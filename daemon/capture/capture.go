@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keepsake/daemon/guard"
+	"keepsake/daemon/rules"
 	"keepsake/store"
 	"keepsake/store/state"
 	"keepsake/store/tree"
@@ -27,7 +28,7 @@ type Options struct {
 
 	// Rules say what is left out on purpose; nil leaves out nothing. They are
 	// those of the run that made Since, if Dirty is given.
-	Rules *Rules
+	Rules *rules.Rules
 	// Require are paths, relative to the root, that have to be there and not be
 	// empty; those that are not make the snapshot incomplete.
 	Require []string

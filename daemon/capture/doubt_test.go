@@ -34,7 +34,7 @@ func TestEventsCountFromOneSnapshot(t *testing.T) {
 	if first.Base != first.Snapshot.ID {
 		t.Error("the base is not the published snapshot")
 	}
-	back(t, r, dir, func(o *capture.Options) { o.Now, o.Rules = later, rules(t, []string{"*.raw"}, nil, false) })
+	back(t, r, dir, func(o *capture.Options) { o.Now, o.Rules = later, leaving(t, []string{"*.raw"}, nil, false) })
 	write(t, filepath.Join(dir, "in/y.jpg"), random(3, 1000))
 	res, _ := back(t, r, dir, since(first, "in"))
 	if node(t, r, res.Snapshot, "raws/a.raw") == nil {

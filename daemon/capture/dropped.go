@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"keepsake/daemon/rules"
 	"keepsake/store/tree"
 )
 
@@ -61,7 +62,7 @@ func (p *pass) excluded(rel string, isDir bool) bool {
 	if p.own[rel] {
 		return true
 	}
-	rule, out := p.options.Rules.match(rel, isDir)
+	rule, out := p.options.Rules.MatchName(rel, isDir)
 	if out {
 		p.dropped.add(rule)
 	}
@@ -79,13 +80,13 @@ const (
 // tag alone if the directory calls itself a cache. The source's root was named
 // by a person, who knows better.
 func (p *pass) withoutCache(dir int, rel string, names []string) []string {
-	if rel == "" || !p.options.Rules.cacheDirTag() {
+	if rel == "" || !p.options.Rules.CacheDirTags() {
 		return names
 	}
 	if _, listed := slices.BinarySearch(names, cacheDirTag); !listed || len(names) == 1 || !tagged(dir) {
 		return names
 	}
-	p.dropped.add(ruleCacheDirTag)
+	p.dropped.add(rules.CacheDirTag)
 	return []string{cacheDirTag}
 }
 

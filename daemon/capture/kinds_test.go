@@ -10,6 +10,7 @@ import (
 
 	"keepsake/daemon/capture"
 	"keepsake/daemon/guard"
+	"keepsake/daemon/rules"
 	"keepsake/store"
 	"keepsake/store/storetest"
 	"keepsake/store/tree"
@@ -120,7 +121,7 @@ func TestRulesDeleteNothing(t *testing.T) {
 	s.fill("2026", 200, true)
 	s.fill("2026/cache", 300, false)
 	s.quiet("the library")
-	rules, err := capture.NewRules([]string{"*.xmp", "*.JPG"}, nil, true)
+	rules, err := rules.New([]string{"*.xmp", "*.JPG"}, nil, true)
 	s.must(err)
 	write(t, filepath.Join(s.dir, "2026/cache/CACHEDIR.TAG"), []byte("Signature: 8a477f597d28d172789f06886806bc55\n"))
 	res, _ := back(t, s.r, s.dir, func(o *capture.Options) { o.Now, o.Rules, o.Window = later, rules, s.window })

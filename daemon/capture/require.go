@@ -90,7 +90,7 @@ func (p *pass) inhabited(fd int, rel string) error {
 		names, err := dir.Readdirnames(64)
 		for _, name := range names {
 			s, err := statAt(again, name)
-			if _, out := p.options.Rules.match(join(rel, name), s.typ == tree.Dir); err == nil && !out && !p.own[join(rel, name)] {
+			if _, out := p.options.Rules.MatchName(join(rel, name), s.typ == tree.Dir); err == nil && !out && !p.own[join(rel, name)] {
 				return nil
 			}
 		}

@@ -25,7 +25,7 @@ func TestRequired(t *testing.T) {
 	if err := os.Symlink("CONTRACTS", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	out := rules(t, nil, []string{"nas-droppings"}, false)
+	out := leaving(t, nil, []string{"nas-droppings"}, false)
 	all := []string{"CONTRACTS", "CONTRACTS/2026/a.pdf", ".", "link", "./CONTRACTS/", "empty", "empty file", "gone", "gone/too", "link/2026", "only droppings"}
 	run := func(change func(o *capture.Options)) *capture.Result {
 		res, _ := back(t, r, dir, func(o *capture.Options) {

@@ -44,7 +44,7 @@ func TestListedButNotFoundIsMissed(t *testing.T) {
 		t.Skipf("not run: %v", err)
 	}
 	res, _ := back(t, r, dir, func(o *capture.Options) {
-		o.Now, o.Path, o.Rules = later, []byte(proc), rules(t, []string{"/*", "!/exe", "!/cwd"}, nil, false)
+		o.Now, o.Path, o.Rules = later, []byte(proc), leaving(t, []string{"/*", "!/exe", "!/cwd"}, nil, false)
 	})
 	if res.Missing != 2 || res.Missed[0].Reason != tree.ReasonVanished || string(res.Missed[1].Path) != "exe" {
 		t.Errorf("missed %v", res.Missed)

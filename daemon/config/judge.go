@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"keepsake/daemon/capture"
+	"keepsake/daemon/rules"
 )
 
 // judge looks for what each key may say and both together may not.
@@ -178,7 +178,7 @@ func (r *reading) judgeExclude(at, section string, patterns []string) {
 		}
 	}
 	for _, p := range patterns[last+1:] {
-		rules, err := capture.NewRules([]string{p}, nil, false)
+		rules, err := rules.New([]string{p}, nil, false)
 		if err != nil {
 			return // said by its kind
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"keepsake/daemon/capture"
+	"keepsake/daemon/rules"
 	"keepsake/daemon/schedule"
 	"keepsake/store/retention"
 )
@@ -196,7 +196,7 @@ var everythingKind = kind[retention.Policy]{
 
 // patternKind is a line as in .gitignore.
 var patternKind = nonEmptyKind.checked(func(s string) (string, string) {
-	if _, err := capture.NewRules([]string{s}, nil, false); err != nil {
+	if _, err := rules.New([]string{s}, nil, false); err != nil {
 		return fmt.Sprintf("= %s: %v", quoteTOML(s), err), `write a name such as "*.tmp" or a path such as "/Trash/"`
 	}
 	return "", ""
@@ -207,7 +207,7 @@ var presetKind = choiceKind(presetNames()...)
 
 func presetNames() []string {
 	var names []string
-	for _, p := range capture.Presets() {
+	for _, p := range rules.Presets() {
 		names = append(names, p.Name)
 	}
 	return names

@@ -19,6 +19,7 @@ import (
 	"keepsake/daemon/command"
 	"keepsake/daemon/config"
 	"keepsake/daemon/restore"
+	"keepsake/daemon/rules"
 	"keepsake/store"
 	"keepsake/store/storetest"
 	"keepsake/store/tree"
@@ -76,7 +77,7 @@ func (k *keeper) snapshot() *capture.Result {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	rules, err := capture.NewRules(k.source.Exclude, k.source.Presets, k.source.CacheDirTag)
+	rules, err := rules.New(k.source.Exclude, k.source.Presets, k.source.CacheDirTag)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package capture
+package rules
 
 import (
 	"slices"
@@ -24,7 +24,7 @@ func (p Preset) parse() []pattern {
 	for _, line := range p.Patterns {
 		parsed, ok, err := parsePattern(line.Pattern)
 		if err != nil || !ok {
-			panic("capture: preset " + p.Name + " has a bad pattern: " + line.Pattern)
+			panic("rules: preset " + p.Name + " has a bad pattern: " + line.Pattern)
 		}
 		parsed.fold = true
 		all = append(all, parsed)

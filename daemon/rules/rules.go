@@ -1,4 +1,4 @@
-package capture
+package rules
 
 import (
 	"fmt"
@@ -18,14 +18,14 @@ type Rules struct {
 	tags     bool
 }
 
-// The rule that directories with a CACHEDIR.TAG fall under.
-const ruleCacheDirTag = "CACHEDIR.TAG"
+// CacheDirTag is the rule that directories with a CACHEDIR.TAG fall under.
+const CacheDirTag = "CACHEDIR.TAG"
 
-// NewRules makes rules of lines as in .gitignore, names of presets, and whether
+// New makes rules of lines as in .gitignore, names of presets, and whether
 // directories that call themselves caches by a CACHEDIR.TAG are kept empty but for
 // that file. A pattern that begins with ! also takes back what a preset
 // leaves out. Errors name what is wrong.
-func NewRules(patterns, presets []string, cacheDirTag bool) (*Rules, error) {
+func New(patterns, presets []string, cacheDirTag bool) (*Rules, error) {
 	r := &Rules{tags: cacheDirTag}
 	for _, line := range patterns {
 		p, ok, err := parsePattern(line)
@@ -54,16 +54,16 @@ func NewRules(patterns, presets []string, cacheDirTag bool) (*Rules, error) {
 func (r *Rules) Match(rel string, isDir bool) (rule string, out bool) {
 	for i := range len(rel) {
 		if rel[i] == '/' {
-			if rule, out = r.match(rel[:i], true); out {
+			if rule, out = r.MatchName(rel[:i], true); out {
 				return rule, true
 			}
 		}
 	}
-	return r.match(rel, isDir)
+	return r.MatchName(rel, isDir)
 }
 
-// match is Match for a path whose directories are known not to be left out.
-func (r *Rules) match(rel string, isDir bool) (rule string, out bool) {
+// MatchName is Match for a path whose directories are known not to be left out.
+func (r *Rules) MatchName(rel string, isDir bool) (rule string, out bool) {
 	if r == nil || len(r.patterns)+len(r.parsed) == 0 {
 		return "", false
 	}
@@ -83,4 +83,6 @@ func (r *Rules) match(rel string, isDir bool) (rule string, out bool) {
 	return "", false
 }
 
-func (r *Rules) cacheDirTag() bool { return r != nil && r.tags }
+// CacheDirTags reports whether directories that call themselves caches are kept
+// empty.
+func (r *Rules) CacheDirTags() bool { return r != nil && r.tags }

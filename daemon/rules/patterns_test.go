@@ -1,4 +1,4 @@
-package capture_test
+package rules_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"keepsake/daemon/capture"
+	"keepsake/daemon/rules"
 )
 
 // aboutPatterns are patterns, a path and whether git ignores it: TestPatternsAreGits asks it.
@@ -103,7 +103,7 @@ var aboutPatterns = []struct {
 
 func TestPatterns(t *testing.T) {
 	for _, c := range aboutPatterns {
-		r, err := capture.NewRules(strings.Split(c.patterns, "\n"), nil, false)
+		r, err := rules.New(strings.Split(c.patterns, "\n"), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,11 +113,11 @@ func TestPatterns(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"[a", `a\`, "a//b", "/", "!", "[[:nonsense:]]", strings.Repeat("x", 3000)} {
-		if _, err := capture.NewRules([]string{bad}, nil, false); err == nil {
+		if _, err := rules.New([]string{bad}, nil, false); err == nil {
 			t.Errorf("%q would match nothing, and was taken", bad)
 		}
 	}
-	if _, err := capture.NewRules(nil, []string{"no-such"}, false); err == nil || !strings.Contains(err.Error(), "nle-caches") {
+	if _, err := rules.New(nil, []string{"no-such"}, false); err == nil || !strings.Contains(err.Error(), "nle-caches") {
 		t.Errorf("an unknown preset: %v", err)
 	}
 }
@@ -126,7 +126,9 @@ func TestPatterns(t *testing.T) {
 // git takes a slash at the end of a path for a part of its name.
 func ignored(t *testing.T, repository string, patterns, path string) bool {
 	t.Helper()
-	write(t, filepath.Join(repository, ".git/info/exclude"), []byte(patterns+"\n"))
+	if err := os.WriteFile(filepath.Join(repository, ".git/info/exclude"), []byte(patterns+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if dir, ok := strings.CutSuffix(path, "/"); ok {
 		if err := os.MkdirAll(filepath.Join(repository, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -177,7 +179,7 @@ func TestPatternsAreGits(t *testing.T) {
 			continue
 		}
 		path := strings.TrimPrefix(filepath.Clean("/"+word([]string{"a", "b", "a", "b", "/"}, 6)), "/")
-		r, err := capture.NewRules(lines, nil, false)
+		r, err := rules.New(lines, nil, false)
 		if err != nil || path == "" {
 			continue
 		}
@@ -199,7 +201,7 @@ func TestPatternsAreGits(t *testing.T) {
 // TestManyStarsTakeNoTime matches what made older matchers try every way.
 func TestManyStarsTakeNoTime(t *testing.T) {
 	pattern := strings.Repeat("**/a*a*a*a*a*a*b/", 20) + "z"
-	r, err := capture.NewRules([]string{pattern}, nil, false)
+	r, err := rules.New([]string{pattern}, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +219,7 @@ func FuzzPatterns(f *testing.F) {
 	f.Add("a/**/b\n!c", "a/x/b")
 	f.Add("[[:alpha:]-z]\\ \n/**", "a/x/b")
 	f.Fuzz(func(t *testing.T, patterns, path string) {
-		if r, err := capture.NewRules(strings.Split(patterns, "\n"), []string{"nle-caches", "nas-droppings"}, true); err == nil {
+		if r, err := rules.New(strings.Split(patterns, "\n"), []string{"nle-caches", "nas-droppings"}, true); err == nil {
 			r.Match(path, false)
 		}
 	})
