@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +33,9 @@ type app struct {
 	screen *screen      // made on first use, when the flags are known
 	mount  string       // where up was told to mount; empty for the usual place
 	log    *slog.Logger // of the service; others say more with -v
+	// invalid is why the configuration cannot be read, of verbs that a running
+	// keepsake may carry out all the same.
+	invalid error
 }
 
 // run carries out a command line and returns the exit code.
@@ -69,9 +73,15 @@ snapshot as a folder.
   keepsake restore latest --target ~/restored
 
 Every verb works while up or the service is running. keepsake help VERB says more.`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.readConfig() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			err := a.readConfig()
+			if _, asks := handlers()[strings.TrimPrefix(c.CommandPath(), "keepsake ")]; asks && !errors.Is(err, fs.ErrNotExist) {
+				a.invalid, err = err, nil
+			}
+			return err
+		},
 	}
 	f := root.PersistentFlags()
 	f.StringVarP(&a.flags.repository, "repository", "r", "", "directory of the repository (KEEPSAKE_REPOSITORY)")
@@ -166,6 +176,9 @@ func (a *app) act(ctx context.Context, verb string, args any) error {
 	me := control.Peer{PID: os.Getpid(), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	req := control.Request{Verb: verb, Args: raw, Options: a.options(), Peer: me}
 	path, said := a.env.socket()
+	if a.invalid != nil {
+		return a.despite(ctx, path, req)
+	}
 	if said || a.keptAt(ctx, path, verb) {
 		return a.public(ctx, req, nil)
 	}
@@ -176,6 +189,22 @@ func (a *app) act(ctx context.Context, verb string, args any) error {
 		return a.public(ctx, req, err)
 	}
 	return err
+}
+
+// despite has the keepsake that listens at path carry out a verb although the
+// configuration is invalid: it goes on with the one that it has, and a slip of
+// the pen must not stand between a person and a file to be restored.
+func (a *app) despite(ctx context.Context, path string, req control.Request) error {
+	// Another person's configuration says nothing of the service's repository.
+	if _, said := a.env.socket(); !said && filepath.Dir(a.configFile()) != systemConfigDir {
+		return a.invalid
+	}
+	code, err := a.askAt(ctx, path, req)
+	if err != nil {
+		return a.invalid // nobody is there, or not for this user
+	}
+	a.output().note("the configuration has problems; this was the answer of the running keepsake, which goes on with the old one: keepsake config check")
+	return a.exit(code)
 }
 
 // here carries out a verb in this process or through the owner of the state.

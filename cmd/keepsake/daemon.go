@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +20,7 @@ import (
 	"keepsake/daemon/config"
 	"keepsake/daemon/control"
 	"keepsake/daemon/gentle"
+	"keepsake/daemon/health"
 	"keepsake/daemon/logs"
 	"keepsake/daemon/supervise"
 	"keepsake/store/backend"
@@ -41,16 +44,24 @@ keepsake service install makes a systemd service of it.`,
 		Example: "  keepsake daemon --config /etc/keepsake/keepsake.toml",
 		Args:    exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			d := &service{a: a, pulse: supervise.NewPulse()}
+			d := &service{a: a, pulse: supervise.NewPulse(), news: make(chan struct{}, 1)}
 			return d.run(c.Context())
 		},
 	}
 }
 
+// standingEvery is how often the manager is told how sources stand though no
+// task has ended: one may have become stale.
+const standingEvery = time.Minute
+
 // service is one run of the verb daemon.
 type service struct {
 	a          *app
 	file       string // the configuration
+	places     config.Places
+	hup        chan os.Signal
+	news       chan struct{} // a task has ended
+	memory     int64         // the limit in force
 	pulse      *supervise.Pulse
 	supervisor *supervise.Supervisor
 }
@@ -61,16 +72,23 @@ func (d *service) run(ctx context.Context) error {
 	if d.file == "" {
 		return &usageError{errors.New("there is no configuration; keepsake up DIR writes one, keepsake service install puts it where the service looks")}
 	}
-	if len(a.config.Sources) == 0 {
-		return &usageError{fmt.Errorf("%s names no source; add a [[source]] with label and path", d.file)}
-	}
 	a.env.asks = false // nobody is there to answer
+	defer d.catch()()
 	if a.config.Mount == "" && os.Geteuid() == 0 {
 		a.mount = serviceView
 	}
+	d.places = a.usualPlaces()
+	d.places.Repository, d.places.Mount = a.repositoryDir(), a.mountDir()
+	var notes []config.Note
+	var err error
+	if a.config, notes, err = d.readConfig(); err != nil {
+		return &usageError{err}
+	}
 	stopLog := d.openLog(ctx)
 	defer stopLog()
+	d.tellNotes(notes)
 	d.supervisor = supervise.New(d.pulse, supervise.Options{Log: a.logger()})
+	d.memory = a.config.Memory
 	gentle.Apply(gentle.Options{
 		Eager: !a.config.Gentle, Memory: a.config.Memory, GoMemLimit: a.env.get("GOMEMLIMIT"),
 	}).Log(a.logger())
@@ -89,6 +107,38 @@ func (d *service) run(ctx context.Context) error {
 	return err
 }
 
+// catch keeps signals from ending the service until the returned function is
+// called.
+func (d *service) catch() (end func()) {
+	// A reload that somebody wants before the service can.
+	d.hup = make(chan os.Signal, 1)
+	signal.Notify(d.hup, syscall.SIGHUP)
+	// A log that nobody takes any more must not end the backups. Caught and not
+	// ignored: programs that the service starts would inherit that.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	return func() {
+		signal.Stop(d.hup)
+		signal.Stop(pipe)
+	}
+}
+
+// readConfig reads the configuration as a daemon can run with it.
+func (d *service) readConfig() (config.Config, []config.Note, error) {
+	c, notes, err := config.ReadPlaced(d.file, d.places)
+	if err == nil && len(c.Sources) == 0 {
+		err = fmt.Errorf("%s names no source; add a [[source]] with label and path", d.file)
+	}
+	return c, notes, err
+}
+
+// tellNotes says what a configuration may say and its author should know.
+func (d *service) tellNotes(notes []config.Note) {
+	for _, n := range notes {
+		d.a.logger().Info(n.Text, "line", n.Line)
+	}
+}
+
 // keep is the daemon's work as the owner of the state.
 func (d *service) keep(ctx context.Context, s *session, started func()) error {
 	out := d.a.output()
@@ -98,65 +148,74 @@ func (d *service) keep(ctx context.Context, s *session, started func()) error {
 	k, err := daemon.New(ctx, daemon.Options{
 		Repository: s.repo, Config: d.a.config, Host: d.a.env.host, User: d.a.env.user, Own: s.own,
 		Progress: &capture.Progress{}, Pulse: d.pulse, Log: d.a.logger(), Free: s.backend.Free,
-		Report: func(e daemon.Event) { d.report(s, out, e) },
+		Report: func(e daemon.Event) {
+			d.report(s, e)
+			select {
+			case d.news <- struct{}{}:
+			default: // told anyway
+			}
+		},
 	})
 	if err != nil {
 		return err
 	}
-	beside, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	go func() {
+	var work sync.WaitGroup
+	defer work.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	// Until the very end: a stop that hangs is seen, too.
+	beside, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	work.Go(func() {
 		if err := d.supervisor.Run(beside); err != nil {
 			d.a.logger().Error("the service manager is not told of progress", "error", err)
 		}
-	}()
-	go d.reloads(ctx, k)
+	})
 	context.AfterFunc(ctx, d.supervisor.Stopping)
 	// Without root's rights the system may not let others in; with them, files'
 	// own permissions decide.
 	place := viewPlace{dir: d.a.mountDir(), allowOther: d.a.config.AllowOther && os.Geteuid() == 0}
 	return s.keep(ctx, k, place, out, func() {
 		started()
-		d.supervisor.Ready(d.summary(d.a.config))
+		d.supervisor.Ready(d.summary(k))
+		work.Go(func() { d.standing(ctx, k) })
+		work.Go(func() { d.reloads(ctx, s, k) })
 	})
 }
 
-func (d *service) summary(c config.Config) string {
-	return fmt.Sprintf("Keeping %s", count(len(c.Sources), "source"))
-}
-
-// reloads reads the configuration again at each SIGHUP until ctx ends.
-func (d *service) reloads(ctx context.Context, k *daemon.Keeper) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// standing has the manager show how the sources stand, until ctx ends.
+func (d *service) standing(ctx context.Context, k *daemon.Keeper) {
+	tick := time.NewTicker(standingEvery)
+	defer tick.Stop()
 	for {
 		select {
-		case <-hup:
+		case <-d.news:
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		d.supervisor.Reloading()
-		if err := d.reload(ctx, k); err != nil {
-			d.a.logger().Error("the configuration is not taken over; the old one stays", "file", d.file, "error", err)
-			d.supervisor.Ready("The new configuration is invalid, the old one stays: see the log")
-			continue
+		if ctx.Err() == nil { // else the last word is said
+			d.supervisor.Status(d.summary(k))
 		}
-		d.a.logger().Info("configuration read again", "file", d.file)
-		d.supervisor.Ready(d.summary(k.Config()))
 	}
 }
 
-func (d *service) reload(ctx context.Context, k *daemon.Keeper) error {
-	c, err := config.Read(d.file)
-	if err != nil {
-		return err
+// summary is what the service does, in one line that names no file.
+func (d *service) summary(k *daemon.Keeper) string {
+	all := k.Health()
+	text := fmt.Sprintf("Keeping %s", count(len(all), "source"))
+	for _, state := range []health.State{health.Guarded, health.Failing, health.Stale, health.Degraded} {
+		var labels []string
+		for _, s := range all {
+			if s.State == state {
+				labels = append(labels, s.Label)
+			}
+		}
+		if len(labels) > 0 {
+			text += fmt.Sprintf("; %s: %s", state, strings.Join(labels, ", "))
+		}
 	}
-	changes, err := k.Reload(ctx, c)
-	if err == nil && len(changes.Restart) > 0 {
-		d.a.logger().Warn("some changes count when the daemon starts again", "keys", strings.Join(changes.Restart, ", "))
-	}
-	return err
+	return text
 }
 
 // openLog makes the log of a service: structured, without secrets, bounded.
@@ -170,6 +229,9 @@ func (d *service) openLog(ctx context.Context) (end func()) {
 		Journal: logs.Journal(d.a.env.get("JOURNAL_STREAM"), os.Stderr),
 	})
 	d.a.log = slog.New(h)
+	if d.a.flags.json {
+		d.a.log = d.a.log.With("message_type", "log") // as all lines of JSON have one
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -182,7 +244,7 @@ func (d *service) openLog(ctx context.Context) (end func()) {
 }
 
 // report tells the log what happened to a source, and the view of new snapshots.
-func (d *service) report(s *session, out *output, e daemon.Event) {
+func (d *service) report(s *session, e daemon.Event) {
 	log := d.a.logger()
 	switch {
 	case e.Note != "":

@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"keepsake/daemon"
 )
 
-// remountEvery is the pause before a view that somebody unmounted is mounted
-// again.
-const remountEvery = 10 * time.Second
+const (
+	// remountEvery is the pause before a view that somebody unmounted, or that
+	// could not be mounted, is mounted again. It doubles up to remountMost while
+	// that fails.
+	remountEvery = 10 * time.Second
+	remountMost  = 5 * time.Minute
+)
 
 // keep runs a keeper until ctx ends, with the view mounted beside it: what up
 // and daemon do once they own the state. ready is called when the mount stands,
@@ -18,14 +21,12 @@ const remountEvery = 10 * time.Second
 func (s *session) keep(ctx context.Context, k *daemon.Keeper, place viewPlace, out *output, ready func()) error {
 	s.keeper.Store(k)
 	defer s.keeper.Store(nil)
-	m, err := s.mountAt(ctx, place.dir, place.allowOther, out)
-	switch {
-	case place.dir == "":
-	case occupied(err):
-		return err // better seen now than later
-	case err != nil:
-		out.note("%v; backups go on without the mounted view", err)
-	default:
+	if place.dir != "" {
+		m, err := s.mountAt(ctx, place.dir, place.allowOther, out)
+		if place.refuse && occupied(err) {
+			return err // better seen now than later
+		}
+		s.viewFailed(err, out)
 		ctx, cancel := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- s.stayMounted(ctx, m, place, out) }()
@@ -44,37 +45,66 @@ func (s *session) keep(ctx context.Context, k *daemon.Keeper, place viewPlace, o
 type viewPlace struct {
 	dir        string
 	allowOther bool
+	// refuse ends everything if something else is at the place: a person who
+	// looks on mends that at once. For a service backups matter more.
+	refuse bool
 }
 
-// stayMounted keeps the view mounted until ctx ends, and unmounts it then.
+// viewFailed tells that the view cannot be mounted, once for each reason; nil
+// that it is.
+func (s *session) viewFailed(err error, out *output) {
+	if err == nil {
+		s.troubles.set(troubleView, "")
+		return
+	}
+	text := "snapshots are not shown: " + err.Error()
+	if s.troubles.set(troubleView, text) {
+		out.note("%s; backups go on without the mounted view, and it is tried again", text)
+	}
+}
+
+// stayMounted keeps the view mounted until ctx ends, and unmounts it then. m is
+// nil if it is not mounted yet.
 func (s *session) stayMounted(ctx context.Context, m *view, place viewPlace, out *output) error {
-	for {
-		s.mounted.Store(m)
-		gone := make(chan struct{})
-		go func() {
-			defer close(gone)
-			m.Wait()
-		}()
-		select {
-		case <-ctx.Done():
-			s.mounted.Store(nil)
-			err := m.Unmount()
-			<-gone
-			return err
-		case <-gone:
-			s.mounted.Store(nil)
+	for pause := remountEvery; ; {
+		if m != nil {
+			pause = remountEvery
+			if err := s.whileMounted(ctx, m); err != nil || ctx.Err() != nil {
+				return err
+			}
 			out.note("somebody unmounted %s; it is mounted again", place.dir)
 		}
-		var err error
-		for m = nil; m == nil; {
-			select {
-			case <-time.After(remountEvery):
-			case <-ctx.Done():
-				return nil
-			}
-			if m, err = s.mountAt(ctx, place.dir, place.allowOther, out); err != nil && !errors.Is(err, context.Canceled) {
-				out.note("%v; trying again", err)
-			}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
 		}
+		var err error
+		m, err = s.mountAt(ctx, place.dir, place.allowOther, out)
+		if ctx.Err() == nil || err == nil {
+			s.viewFailed(err, out)
+		}
+		pause = min(2*pause, remountMost)
+	}
+}
+
+// whileMounted returns when somebody has unmounted the view, or ctx has ended
+// and it is unmounted.
+func (s *session) whileMounted(ctx context.Context, m *view) error {
+	s.mounted.Store(m)
+	defer s.mounted.Store(nil)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		m.Wait()
+	}()
+	select {
+	case <-ctx.Done():
+		s.mounted.Store(nil) // nobody refreshes it any more
+		err := m.Unmount()
+		<-gone
+		return err
+	case <-gone:
+		return nil
 	}
 }

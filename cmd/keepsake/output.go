@@ -27,11 +27,16 @@ type output struct {
 	options control.Options
 	stream  control.Stream
 	peer    control.Peer // who asks; only of handlers
+	log     *slog.Logger // takes notes; nil: standard error does
 }
 
 func newOutput(o control.Options, s control.Stream) *output { return &output{options: o, stream: s} }
 
-func (a *app) output() *output { return newOutput(a.options(), a.stream()) }
+func (a *app) output() *output {
+	o := newOutput(a.options(), a.stream())
+	o.log = a.log
+	return o
+}
 
 // printf writes a line for people; nothing with --json.
 func (o *output) printf(format string, args ...any) {
@@ -50,6 +55,10 @@ func (o *output) say(format string, args ...any) {
 // note tells what a person should know beside the result.
 func (o *output) note(format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
+	if o.log != nil {
+		o.log.Warn(message)
+		return
+	}
 	if o.options.JSON {
 		o.object(o.stream.Stderr, map[string]any{"message_type": "note", "message": message})
 		return

@@ -40,6 +40,7 @@ type session struct {
 
 	configured []config.Source // that the configuration of this process names for this repository
 	runs       runs
+	troubles   troubles
 
 	mu      sync.Mutex
 	notices []string // of opening, told by the first verb; guarded by mu
@@ -224,10 +225,10 @@ func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(co
 	defer func() { err = errors.Join(err, s.repo.Close(), s.backend.Close()) }()
 	options := control.ServerOptions{
 		Info:    control.Info{Version: version, Verb: verb, Started: s.started, Repository: s.backend.Dir()},
-		Handler: s.serveOthers(ctx),
+		Handler: s.serve,
 		Metrics: s.metrics(a),
 		Log:     a.logger(),
-		Grace:   forOthers,
+		Grace:   forOthers, Farewell: farewell,
 	}
 	if err := a.doors(verb, &options); err != nil {
 		a.output().note("%v; backups go on without", err)
@@ -239,6 +240,11 @@ func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(co
 	for _, p := range server.Problems() {
 		a.output().note("%v; backups go on without", p)
 	}
+	// What is left of this goroutine at the end of the process has nothing to do.
+	defer context.AfterFunc(ctx, func() {
+		time.Sleep(whenStopped)
+		server.Hurry()
+	})()
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(serving) }()
@@ -257,27 +263,12 @@ const (
 	// forOthers bounds how long the owner goes on for others when its own verb
 	// is done: a backup that came in meanwhile may take a day.
 	forOthers = 30 * 24 * time.Hour
-	// whenStopped bounds it when the owner itself was told to stop.
-	whenStopped = 8 * time.Second
+	// whenStopped bounds it when the owner itself was told to stop. Together with
+	// the farewell it leaves room in what a service may take to stop.
+	whenStopped = 7 * time.Second
+	// farewell is how long a request that was cut short may say so.
+	farewell = time.Second
 )
-
-// serveOthers carries out requests of other processes until the owner is told
-// to stop, and a little longer.
-func (s *session) serveOthers(owner context.Context) control.Handler {
-	return func(ctx context.Context, req control.Request, stream control.Stream) int {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		stop := context.AfterFunc(owner, func() {
-			select {
-			case <-time.After(whenStopped):
-				cancel()
-			case <-ctx.Done():
-			}
-		})
-		defer stop()
-		return s.serve(ctx, req, stream)
-	}
-}
 
 // path makes a path of the request absolute against the client's directory.
 func (o *output) path(p []byte) string {

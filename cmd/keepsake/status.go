@@ -205,6 +205,7 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 		out.emit("status", map[string]any{
 			"repository": s.backend.Dir(), "free_bytes": free, "snapshots": o.snapshots, "damaged_snapshots": o.damaged,
 			"watching": watched, "recovery_confirmed": confirmed, "clock_doubt": o.doubt,
+			"troubles": s.troubles.list(),
 		})
 		return nil
 	case !short:
@@ -216,6 +217,9 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 	}
 	if o.doubt != "" {
 		out.printf("%s %s", out.color(text.FgRed, "!"), hint(oneLine(o.doubt)+". Expiry paused", "keepsake ack --all"))
+	}
+	for _, text := range s.troubles.list() {
+		out.note("%s", text)
 	}
 	if o.damaged > 0 {
 		out.note("%s cannot be read; run keepsake check", count(o.damaged, "object"))

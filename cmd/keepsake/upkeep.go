@@ -57,7 +57,7 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	if err := u.saveConfig(); err != nil {
 		return err
 	}
-	return s.keep(ctx, k, viewPlace{dir: u.mount}, u.out, func() {})
+	return s.keep(ctx, k, viewPlace{dir: u.mount, refuse: true}, u.out, func() {})
 }
 
 // showProgress shows how much is safe until the returned function is called,

@@ -309,6 +309,9 @@ func newPass(o *Options, filesystems []tree.Filesystem) (*pass, error) {
 		root = string(o.Path) // opening it says what is wrong
 	}
 	for _, path := range o.Own {
+		if rel, err := filepath.Rel(path, root); err == nil && filepath.IsLocal(rel) {
+			return nil, fmt.Errorf("%s lies inside %s, which is keepsake's own: a snapshot of it would hold itself", o.Path, path)
+		}
 		if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) {
 			p.own[filepath.ToSlash(rel)] = true
 		}

@@ -95,8 +95,24 @@ func or(a, b string) string {
 	return b
 }
 
-// Resolve follows the links in a path as far as it exists.
+// maxLinks bounds the links to nothing that Resolve follows, as the kernel does.
+const maxLinks = 40
+
+// Resolve follows the links in a path as far as it exists, and beyond that where
+// a link leads to what does not exist yet.
 func Resolve(path string) string {
+	for range maxLinks {
+		next, more := follow(path)
+		if path = next; !more {
+			break
+		}
+	}
+	return path
+}
+
+// follow follows the links in a path as far as it exists. more says that what it
+// returns begins with the target of a link to nothing.
+func follow(path string) (next string, more bool) {
 	parent := path
 	for parent != filepath.Dir(parent) {
 		if _, err := os.Lstat(parent); err == nil {
@@ -104,13 +120,19 @@ func Resolve(path string) string {
 		}
 		parent = filepath.Dir(parent)
 	}
-	real, err := filepath.EvalSymlinks(parent)
-	if err != nil {
-		return path // what cannot be looked at holds no source either
-	}
 	rest, err := filepath.Rel(parent, path)
 	if err != nil {
-		return path
+		return path, false
 	}
-	return filepath.Join(real, rest)
+	if real, err := filepath.EvalSymlinks(parent); err == nil {
+		return filepath.Join(real, rest), false
+	}
+	target, err := os.Readlink(parent)
+	if err != nil {
+		return path, false // what cannot be looked at holds no source either
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(Resolve(filepath.Dir(parent)), target)
+	}
+	return filepath.Join(target, rest), true
 }

@@ -20,6 +20,21 @@ func Read(path string) (Config, error) {
 	return r.config, nil
 }
 
+// ReadPlaced reads a configuration file as Read does, and looks at where its
+// directories really lie, those of keepsake's own included that only the
+// environment names: what would hold itself is a problem, what is left out of a
+// source is a note.
+func ReadPlaced(path string, p Places) (Config, []Note, error) {
+	_, r, err := load(path, func(r *reading) {
+		r.judge()
+		r.arrange(p, Resolve)
+	})
+	if err != nil {
+		return Config{}, nil, err
+	}
+	return r.config, r.notes, nil
+}
+
 // Parse reads the text of a configuration as Read does, without a file.
 func Parse(b []byte) (Config, error) {
 	r := parse(b)

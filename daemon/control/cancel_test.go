@@ -202,6 +202,27 @@ func TestStopIsNotHeldUpByAClientThatDoesNotRead(t *testing.T) {
 	within(t, w.done, "Serve")
 }
 
+// TestHurry: who is told to stop does not wait as long as who is merely done, not
+// even for a client that does not read.
+func TestHurry(t *testing.T) {
+	started, ended := make(chan struct{}, 1), make(chan error, 1)
+	w := serve(t, control.ServerOptions{Grace: time.Hour, Farewell: 50 * time.Millisecond,
+		Handler: func(ctx context.Context, _ control.Request, out control.Stream) int {
+			started <- struct{}{}
+			_, err := out.Stdout.Write(make([]byte, 4<<20))
+			ended <- errors.Join(err, context.Cause(ctx))
+			return 1
+		}})
+	fmt.Fprint(raw(t, w.dir), post(`{"protocol":1,"verb":"dump"}`))
+	within(t, started, "start")
+	w.server.Hurry()
+	w.stop()
+	if err := within(t, ended, "failing write"); !errors.Is(err, control.ErrGone) || !errors.Is(err, control.ErrStopping) {
+		t.Error(err)
+	}
+	within(t, w.done, "Serve")
+}
+
 // The caller of Serve closes what handlers use.
 func TestServeNeverLeavesAHandlerBehind(t *testing.T) {
 	started, release := make(chan struct{}, 1), make(chan struct{})

@@ -95,9 +95,10 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 
 // owner is a server that a test runs.
 type owner struct {
-	dir  string
-	stop context.CancelFunc
-	done chan error
+	dir    string
+	server *control.Server
+	stop   context.CancelFunc
+	done   chan error
 }
 
 // serve starts a server in a directory of its own and stops it after the test, which fails if it does not stop.
@@ -113,7 +114,7 @@ func serveIn(t testing.TB, dir string, o control.ServerOptions) *owner {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &owner{dir: dir, stop: cancel, done: make(chan error, 1)}
+	w := &owner{dir: dir, server: s, stop: cancel, done: make(chan error, 1)}
 	go func() { w.done <- s.Serve(ctx); close(w.done) }()
 	t.Cleanup(func() { w.wait(t) })
 	return w

@@ -85,8 +85,10 @@ func (o ServerOptions) Validate() error {
 // Server is a claimed state directory. Its owner calls either Serve, once, or Close.
 type Server struct {
 	o        ServerOptions
-	doors    []*door                 // the state directory's first
-	problems []error                 // of other doors
+	doors    []*door       // the state directory's first
+	problems []error       // of other doors
+	hurry    chan struct{} // closed when the grace is over, however much of it is left
+	hurried  sync.Once
 	stop     context.CancelCauseFunc // ends every handler's context
 
 	mu       sync.Mutex
@@ -115,7 +117,7 @@ func Listen(ctx context.Context, dir string, o ServerOptions) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{o: o.withDefaults(), idle: make(chan struct{})}
+	s := &Server{o: o.withDefaults(), idle: make(chan struct{}), hurry: make(chan struct{})}
 	// Not a child of ctx: requests outlive it by the grace.
 	base, stop := context.WithCancelCause(context.Background())
 	s.stop = stop
@@ -185,6 +187,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
+// Hurry ends the grace: running requests are cancelled, and cut off a farewell
+// later when Serve's context has ended, even one whose client reads nothing.
+func (s *Server) Hurry() {
+	s.hurried.Do(func() { close(s.hurry) })
+	s.stop(ErrStopping)
+}
+
 // shut ends the taking of requests.
 func (s *Server) shut() {
 	for _, d := range s.doors {
@@ -199,15 +208,15 @@ func (s *Server) shut() {
 }
 
 func (s *Server) drain() {
-	if !s.settled(s.o.Grace) {
+	if !s.settled(s.o.Grace, s.hurry) {
 		s.o.Log.Info("cancelling running requests", "grace", s.o.Grace)
 		s.stop(ErrStopping)
-		s.settled(s.o.Farewell)
+		s.settled(s.o.Farewell, nil)
 	}
 	// What has ended may still have its last bytes in net/http's hands.
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.Farewell)
 	defer cancel()
-	settled := s.settled(0)
+	settled := s.settled(0, nil)
 	for _, d := range s.doors {
 		if settled {
 			_ = d.http.Shutdown(ctx)
@@ -218,13 +227,14 @@ func (s *Server) drain() {
 	<-s.idle
 }
 
-// settled waits at most d until nothing runs.
-func (s *Server) settled(d time.Duration) bool {
+// settled waits at most d, and no longer than hurry is open, until nothing runs.
+func (s *Server) settled(d time.Duration, hurry <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-s.idle:
 		return true
+	case <-hurry:
 	case <-t.C:
 	}
 	select {

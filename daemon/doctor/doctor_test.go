@@ -319,6 +319,8 @@ func TestMountedView(t *testing.T) {
 	}
 	if os.Geteuid() == 0 {
 		one(t, doctor.Check(t.Context(), doctor.Options{Root: root, Mount: "/m"}), "mounted view", doctor.OK)
+		put(t, root+"/m/photo", "")
+		one(t, doctor.Check(t.Context(), doctor.Options{Root: root, Mount: root + "/m"}), "mounted view", doctor.Fail, "photo")
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"keepsake/daemon/watch"
 )
 
 // fuse says whether the mounted view can be shown.
@@ -35,7 +37,34 @@ func (e *examination) fuse(context.Context) {
 			return
 		}
 	}
+	if fstype, _ := watch.Remote(e.o.Mount); fstype == viewType {
+		e.add(name, OK, "is shown at "+e.o.Mount, "")
+		return
+	}
+	if first := firstName(e.o.Mount); first != "" {
+		e.add(name, Fail, fmt.Sprintf("%s holds files, %q among them, and a mount would hide them: snapshots are not shown", e.o.Mount, first),
+			"Move them elsewhere, or choose another directory for mount in keepsake.toml.")
+		return
+	}
 	e.add(name, OK, "can be shown at "+e.o.Mount, "")
+}
+
+// viewType is how our mounts show in the table of mounts.
+const viewType = "fuse.keepsake"
+
+// firstName is a name in a directory; empty if there is none, or none can be
+// read.
+func firstName(dir string) string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	if err != nil {
+		return ""
+	}
+	return names[0]
 }
 
 func (e *examination) userAllowOther() bool {

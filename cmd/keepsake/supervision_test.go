@@ -1,0 +1,143 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestServiceSupervision is a daemon's life as its manager hears of it.
+func TestServiceSupervision(t *testing.T) {
+	needsFUSE(t)
+	t.Parallel()
+	m := newMachine(t)
+	m.library()
+	m.ok("init", "-q")
+	m.configure("", m.directory("Pictures"))
+	d := m.daemon(2 * time.Second)
+
+	// When it says that it is ready the view stands.
+	if points := mountsBelow(t, m.mount()); len(points) != 1 {
+		t.Errorf("ready, and mounted is %q", points)
+	}
+	for _, n := range d.g.all() {
+		if n.lines[0] == "READY=1" && !strings.Contains(strings.Join(n.lines, "\n"), "STATUS=Keeping 1 source") {
+			t.Errorf("ready with %q", n.lines)
+		}
+	}
+	m.becomes("Pictures", "complete")
+
+	// Idle, it is heard of all the same.
+	n := len(d.g.all())
+	until(t, time.Minute, "three beats", func() bool { return d.g.count(n, "WATCHDOG=1") >= 3 })
+	d.reload()
+	d.ends()
+	if last := d.g.all()[len(d.g.all())-1]; strings.HasPrefix(last.lines[0], "READY") {
+		t.Errorf("the last word is %q", last.lines)
+	}
+	m.sound()
+}
+
+// stopping is what a daemon may be doing when it is told to stop.
+var stopping = []struct {
+	name    string
+	sources func(m *machine) []string
+	// busy brings it about, and undoes what it did here.
+	busy func(m *machine, d *serviced) (undo func())
+}{
+	{"idle", func(m *machine) []string { return []string{m.directory("Pictures")} }, func(m *machine, _ *serviced) func() {
+		m.becomes("Pictures", "complete")
+		return func() {}
+	}},
+	{"first backup", func(m *machine) []string {
+		for i := range 4 {
+			writeFile(m.t, m.path("Pictures", "large"+string(rune('0'+i))), noise(4<<20, byte(i)))
+		}
+		return []string{m.directory("Pictures")}
+	}, func(m *machine, _ *serviced) func() {
+		until(m.t, time.Minute, "the first backup to begin", func() bool { return m.standing("Pictures").State == "in progress" })
+		return func() {}
+	}},
+	{"command that hangs", func(m *machine) []string {
+		return []string{m.directory("Pictures"), printing("hangs", "trap '' TERM; touch "+m.path("hangs")+"; sleep 1000 & wait; wait; sleep 1000")}
+	}, func(m *machine, _ *serviced) func() {
+		until(m.t, time.Minute, "the command to run", func() bool { return exists(m.path("hangs")) })
+		return func() {}
+	}},
+	{"command before", func(m *machine) []string {
+		return []string{m.directory("Pictures", "before = [[\"/bin/sh\", \"-c\", \"touch "+m.path("before")+"; sleep 1000\"]]", "after = [[\"touch\", \""+m.path("after")+"\"]]")}
+	}, func(m *machine, _ *serviced) func() {
+		until(m.t, time.Minute, "the command to run", func() bool { return exists(m.path("before")) })
+		return func() {
+			if !exists(m.path("after")) {
+				m.t.Error("what undoes the command before was not run")
+			}
+			check(m.t, os.Remove(m.path("before")))
+		}
+	}},
+	{"open file in the view", func(m *machine) []string { return []string{m.directory("Pictures")} }, func(m *machine, _ *serviced) func() {
+		m.becomes("Pictures", "complete")
+		f, err := os.Open(filepath.Join(m.mount(), "latest/Pictures/clip.mov"))
+		check(m.t, err)
+		_, err = io.CopyN(io.Discard, f, 1000)
+		check(m.t, err)
+		return func() { f.Close() }
+	}},
+	{"client that takes nothing", func(m *machine) []string { return []string{m.directory("Pictures")} }, func(m *machine, d *serviced) func() {
+		m.becomes("Pictures", "complete")
+		// A client whose reader takes nothing: what it does goes on for ever.
+		fifo := m.path("nobody reads")
+		check(m.t, syscall.Mkfifo(fifo, 0o600))
+		out, err := os.OpenFile(fifo, os.O_RDWR, 0)
+		check(m.t, err)
+		// It outlives the daemon, and is not counted among what is left of it.
+		env := append(baseEnv(m.path("elsewhere")), "KEEPSAKE_REPOSITORY="+m.repository(), "KEEPSAKE_STATE_DIR="+m.home+"/.local/state/keepsake", "KEEPSAKE_KEY_FILE="+m.home+"/.config/keepsake/key")
+		c := command(m.t.Context(), m.dir, env, 0, "dump", "latest:clip.mov")
+		c.Stdout = out
+		check(m.t, c.Start())
+		time.Sleep(500 * time.Millisecond)
+		return func() {
+			out.Close()
+			check(m.t, c.Process.Kill()) // it waits for its reader, who is itself
+			_ = c.Wait()
+		}
+	}},
+}
+
+// TestServiceStops tells a daemon to stop whatever it does: it does so in order
+// and in time, leaves nothing, and the next one goes on.
+func TestServiceStops(t *testing.T) {
+	needsFUSE(t)
+	for _, test := range stopping {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			lib := m.library()
+			m.ok("init", "-q")
+			keys := ""
+			if test.name == "first backup" {
+				keys = "max-read = \"1MiB\""
+			}
+			m.configure(keys, test.sources(m)...)
+			d := m.daemon(0)
+			undo := test.busy(m, d)
+			d.ends()
+			undo()
+			if left := processesOf(t, m.home); len(left) > 0 {
+				t.Errorf("processes are left: %v", left)
+			}
+
+			// The next one brings to its end what this one had begun.
+			m.configure("", m.directory("Pictures"))
+			d = m.daemon(0)
+			m.becomes("Pictures", "complete")
+			sameTree(t, lib, filepath.Join(m.mount(), "latest/Pictures")+"/")
+			d.ends()
+			m.sound()
+		})
+	}
+}
