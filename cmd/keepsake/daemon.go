@@ -26,9 +26,6 @@ import (
 	"keepsake/store/backend"
 )
 
-// serviceView is where the service shows snapshots if nothing else is said.
-const serviceView = "/run/keepsake/view"
-
 func (a *app) daemonCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "daemon",
@@ -75,7 +72,7 @@ func (d *service) run(ctx context.Context) error {
 	a.env.asks = false // nobody is there to answer
 	defer d.catch()()
 	if a.config.Mount == "" && os.Geteuid() == 0 {
-		a.mount = serviceView
+		a.mount = systemView
 	}
 	d.places = a.usualPlaces()
 	d.places.Repository, d.places.Mount = a.repositoryDir(), a.mountDir()
