@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,8 +34,8 @@ type app struct {
 	screen *screen      // made on first use, when the flags are known
 	mount  string       // where up was told to mount; empty for the usual place
 	log    *slog.Logger // of the service; others say more with -v
-	// invalid is why the configuration cannot be read, of verbs that a running
-	// keepsake may carry out all the same.
+	// invalid is why the configuration cannot be read, of verbs that do without
+	// its sources.
 	invalid error
 }
 
@@ -77,7 +78,7 @@ Every verb works while up or the service is running. keepsake help VERB says mor
 		SilenceUsage:  true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			err := a.readConfig()
-			if _, asks := handlers()[strings.TrimPrefix(c.CommandPath(), "keepsake ")]; asks && !errors.Is(err, fs.ErrNotExist) {
+			if err != nil && !needsSources(c.CommandPath()) && a.salvage(err) {
 				a.invalid, err = err, nil
 			}
 			return err
@@ -122,6 +123,36 @@ func (a *app) readConfig() error {
 	a.config = c
 	a.env.system = filepath.Dir(path) == systemConfigDir
 	return nil
+}
+
+// needsSources reports whether a verb cannot do with a part of the
+// configuration: it keeps sources, or makes things where the file says.
+func needsSources(commandPath string) bool {
+	verb, _, _ := strings.Cut(strings.TrimPrefix(commandPath, "keepsake "), " ")
+	return slices.Contains([]string{"up", "daemon", "backup", "service", "init"}, verb)
+}
+
+// salvage takes what can be had of a configuration that cannot be read because
+// of err: a slip of the pen in a list of sources must not stand between a person
+// and a file to be restored. It reports false for a file that was named and is
+// none: that is a slip on the command line.
+func (a *app) salvage(err error) bool {
+	path, what := a.configFile(), err.Error()
+	wrong, misconfigured := errors.AsType[*config.FileError](err)
+	switch {
+	case misconfigured:
+		what = fmt.Sprintf("%s has %s", path, count(len(wrong.Problems), "problem"))
+	case a.flags.config != "":
+		return false
+	}
+	a.config = config.Salvage(path)
+	a.env.system = filepath.Dir(path) == systemConfigDir
+	check := "keepsake config check"
+	if a.flags.config != "" {
+		check += " " + quote(path)
+	}
+	a.output().note("%s; this goes on with the places that it names, as far as they can be read. All that is wrong: %s", what, check)
+	return true
 }
 
 // configFile is the configuration that counts: the one that was named, else the
@@ -176,8 +207,10 @@ func (a *app) act(ctx context.Context, verb string, args any) error {
 	me := control.Peer{PID: os.Getpid(), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	req := control.Request{Verb: verb, Args: raw, Options: a.options(), Peer: me}
 	path, said := a.env.socket()
-	if a.invalid != nil {
-		return a.despite(ctx, path, req)
+	if a.invalid != nil && !said && !a.namedRepository() {
+		if done, err := a.despite(ctx, path, req); done {
+			return err
+		}
 	}
 	if said || a.keptAt(ctx, path, verb) {
 		return a.public(ctx, req, nil)
@@ -191,20 +224,23 @@ func (a *app) act(ctx context.Context, verb string, args any) error {
 	return err
 }
 
-// despite has the keepsake that listens at path carry out a verb although the
-// configuration is invalid: it goes on with the one that it has, and a slip of
-// the pen must not stand between a person and a file to be restored.
-func (a *app) despite(ctx context.Context, path string, req control.Request) error {
+// despite has the keepsake that listens at path carry out a verb if the service's
+// configuration does not even say where the repository is: the service goes on
+// with the one that it has read. done is false if nobody is there, or not for
+// this user. Otherwise it says which repository is looked at.
+func (a *app) despite(ctx context.Context, path string, req control.Request) (done bool, err error) {
 	// Another person's configuration says nothing of the service's repository.
-	if _, said := a.env.socket(); !said && filepath.Dir(a.configFile()) != systemConfigDir {
-		return a.invalid
+	if a.env.system {
+		code, err := a.askAt(ctx, path, req)
+		if err == nil {
+			return true, a.exit(code)
+		}
+		if !errors.Is(err, control.ErrNoOwner) && !errors.Is(err, control.ErrRefused) && !errors.Is(err, fs.ErrPermission) {
+			return true, err
+		}
 	}
-	code, err := a.askAt(ctx, path, req)
-	if err != nil {
-		return a.invalid // nobody is there, or not for this user
-	}
-	a.output().note("the configuration has problems; this was the answer of the running keepsake, which goes on with the old one: keepsake config check")
-	return a.exit(code)
+	a.output().note("the repository is taken to be %s; --repository names another", a.repositoryDir())
+	return false, nil
 }
 
 // here carries out a verb in this process or through the owner of the state.

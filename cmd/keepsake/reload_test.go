@@ -58,8 +58,8 @@ func TestServiceReload(t *testing.T) {
 		if s := asks.ok("dump", "latest@lib:meanwhile.jpg"); s.stdout != "x" || !strings.Contains(s.stderr, "config check") {
 			t.Errorf("%+v", s)
 		}
-		// The control: without a daemon there it is an error, with all that is wrong.
-		if s := m.exits(exitUsage, "status"); !strings.Contains(s.stderr, "inside") {
+		// The control: where the sources are needed it is an error, with all that is wrong.
+		if s := m.exits(exitUsage, "daemon"); !strings.Contains(s.stderr, "inside") {
 			t.Errorf("%+v", s)
 		}
 	})
