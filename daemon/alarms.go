@@ -207,7 +207,7 @@ func Judged(ctx context.Context, k *Keeper, r *store.Repository, source state.So
 	if k != nil {
 		for _, s := range k.all() {
 			if s.source.ID == source {
-				return s.judged(ctx, result)
+				return s.others(ctx, result)
 			}
 		}
 	}
@@ -228,6 +228,29 @@ func Judged(ctx context.Context, k *Keeper, r *store.Repository, source state.So
 	}
 	m.job.Judged = max(m.job.Judged, result.Snapshot.Number)
 	return m.note(noteJob, m.job)
+}
+
+// others notes what another run of this process captured of the source: its
+// snapshot is the newest now, and its marks are judged.
+func (s *sourceKeeper) others(ctx context.Context, result *capture.Result) error {
+	if err := s.judged(ctx, result); err != nil {
+		return err
+	}
+	snap := result.Snapshot
+	s.note(func(f *facts) {
+		if store.Newest([]store.Snapshot{f.newest, snap}).ID != snap.ID {
+			return // the keeper has published a later one meanwhile
+		}
+		f.newest = snap
+		if snap.Complete() {
+			f.whole = snap.Started.Time()
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := &s.memory.job
+	j.Judged = max(j.Judged, snap.Number)
+	return s.memory.note(noteJob, *j)
 }
 
 // judgeMarks raises alarms for the marks of snapshots that were published by a
@@ -287,11 +310,20 @@ func aboutMark(mark string) string {
 // Acknowledge ends the alarms of some sources, and the doubt about the clock if
 // all are meant, which is told under the label of none.
 func (k *Keeper) Acknowledge(ctx context.Context, labels []string, who, why string) (map[string][]Alarm, error) {
-	found, err := k.find(labels)
+	found, others, err := k.findKnown(labels)
 	if err != nil {
 		return nil, err
 	}
 	ended := map[string][]Alarm{}
+	for _, source := range others {
+		alarms, err := Acknowledge(ctx, k.o.Repository, source.ID, who, why)
+		if err != nil {
+			return ended, fmt.Errorf("acknowledging %s: %w", source.Label, err)
+		}
+		if len(alarms) > 0 {
+			ended[source.Label] = alarms
+		}
+	}
 	for _, s := range found {
 		s.mu.Lock()
 		alarms, err := s.memory.acknowledge(ctx, k.o.Repository, who, why)
@@ -316,6 +348,33 @@ func (k *Keeper) Acknowledge(ctx context.Context, labels []string, who, why stri
 		k.tellClock()
 	}
 	return ended, nil
+}
+
+// findKnown is find for what the state knows of a source, too: it also returns
+// sources that are no longer kept.
+func (k *Keeper) findKnown(labels []string) (found []*sourceKeeper, others []state.Source, err error) {
+	known, err := k.o.Repository.State().Sources()
+	if err != nil {
+		return nil, nil, err
+	}
+	all := k.all()
+	for _, source := range known {
+		asked := len(labels) == 0 || slices.Contains(labels, source.Label)
+		if asked && indexLabel(all, source.Label) < 0 {
+			others = append(others, source)
+		}
+	}
+	if len(labels) == 0 {
+		return all, others, nil
+	}
+	for _, label := range labels {
+		if i := indexLabel(all, label); i >= 0 {
+			found = append(found, all[i])
+		} else if !slices.ContainsFunc(others, func(o state.Source) bool { return o.Label == label }) {
+			return nil, nil, k.noSource(label)
+		}
+	}
+	return found, others, nil
 }
 
 // who is what the ledger says of entries that the keeper makes.

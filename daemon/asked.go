@@ -18,6 +18,8 @@ type Looked struct {
 	Snapshot store.Snapshot // published; zero if nothing had changed
 	Newest   store.Snapshot
 	Missing  uint64
+	Writing  uint64 // of them, files that are still being written
+	Alarms   int    // that stand
 	Err      error
 }
 

@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,4 +123,40 @@ func TestFacts(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	wait(t, "watched", func() bool { return k.Facts()[0].Watch.Watches == 2 })
+}
+
+// TestBackupNowWhileAFileIsWritten: that nothing can be stored is another thing
+// than that nothing has changed.
+func TestBackupNowWhileAFileIsWritten(t *testing.T) {
+	r := storetest.New(t).Open(t)
+	dir := library(t, "a")
+	events := make(chan daemon.Event, 1000)
+	k := kept(t, r, configured(dir, hourly, func(s *config.Source) { s.Settle = time.Second }), events)
+	<-events
+	if l := asked(t, k)[0]; l.Writing != 0 || l.Alarms != 0 {
+		t.Errorf("at rest: %+v", l) // the control
+	}
+	f, err := os.Create(filepath.Join(dir, "growing"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	end := make(chan struct{})
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer close(end)
+	work.Go(func() {
+		for {
+			select {
+			case <-end:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			if _, err := f.WriteString("more"); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	wait(t, "known to be written", func() bool { l := asked(t, k)[0]; return l.Writing == 1 && l.Missing == 1 })
 }

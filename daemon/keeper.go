@@ -147,7 +147,7 @@ func (k *Keeper) find(labels []string) ([]*sourceKeeper, error) {
 	for _, label := range labels {
 		i := indexLabel(all, label)
 		if i < 0 {
-			return nil, fmt.Errorf("%w: %q; keepsake status lists the sources", ErrNoSource, label)
+			return nil, k.noSource(label)
 		}
 		found = append(found, all[i])
 	}
@@ -167,6 +167,14 @@ func (k *Keeper) tell(e Event) {
 	k.reporting.Lock()
 	defer k.reporting.Unlock()
 	k.o.Report(e)
+}
+
+func (k *Keeper) noSource(label string) error {
+	// A state that cannot be read is no reason to say less.
+	if _, known, err := k.o.Repository.State().Source(label); err == nil && known {
+		return fmt.Errorf("%w: %q is not in the configuration any more; its snapshots stay", ErrNoSource, label)
+	}
+	return fmt.Errorf("%w: %q; keepsake status lists the sources", ErrNoSource, label)
 }
 
 // ErrNoSource says that a label names none of the sources.

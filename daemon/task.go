@@ -194,6 +194,11 @@ func (s *sourceKeeper) dirty(t *task) *capture.Dirty {
 func (s *sourceKeeper) looked(t *task, r *capture.Result) Looked {
 	published := r.Snapshot.ID != store.SnapshotID{}
 	l := Looked{Snapshot: r.Snapshot, Missing: r.Missing}
+	for _, m := range r.Missed {
+		if m.Reason == tree.ReasonFlux || m.Reason == tree.ReasonKept || m.Reason == tree.ReasonBundle {
+			l.Writing++
+		}
+	}
 	s.note(func(f *facts) {
 		f.missing, f.missed, f.found = r.Missing, r.Missed, r.Findings
 		if published {
@@ -202,7 +207,7 @@ func (s *sourceKeeper) looked(t *task, r *capture.Result) Looked {
 				f.whole = r.Snapshot.Started.Time()
 			}
 		}
-		l.Newest = f.newest
+		l.Newest, l.Alarms = f.newest, len(s.memory.alarms)
 	})
 	return l
 }

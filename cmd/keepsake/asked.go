@@ -45,7 +45,7 @@ func backupNowHandler(ctx context.Context, s *session, args backupNowArgs, out *
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", l.Label, l.Err))
 			return
 		}
-		incomplete = incomplete || l.Missing > 0 || len(l.Newest.Marks) > 0
+		incomplete = incomplete || l.Missing > 0 || l.Alarms > 0
 		tellLooked(out, l)
 	})
 	switch {
@@ -59,21 +59,34 @@ func backupNowHandler(ctx context.Context, s *session, args backupNowArgs, out *
 
 func tellLooked(out *output, l daemon.Looked) {
 	if out.options.JSON {
-		fields := map[string]any{"source": l.Label, "changed": l.Snapshot.Number > 0, "missed": l.Missing}
+		fields := map[string]any{
+			"source": l.Label, "changed": l.Snapshot.Number > 0, "missed": l.Missing, "writing": l.Writing, "alarms": l.Alarms,
+		}
 		if l.Newest.Number > 0 {
 			fields["snapshot"] = snapshotFields(l.Newest)
 		}
 		out.emit("looked", fields)
 		return
 	}
+	text := fmt.Sprintf("nothing has changed since snapshot %s", l.Newest.ID.Short())
 	switch {
-	case l.Snapshot.Number == 0:
-		out.say("%s: nothing has changed since snapshot %s", l.Label, l.Newest.ID.Short())
-	case l.Missing > 0:
-		out.say("%s: snapshot %s, %s; %s missed: keepsake status %s", l.Label, l.Snapshot.ID.Short(), changes(l.Snapshot.Stats), count(l.Missing, "path"), l.Label)
-	default:
-		out.say("%s: snapshot %s, %s", l.Label, l.Snapshot.ID.Short(), changes(l.Snapshot.Stats))
+	case l.Snapshot.Number > 0:
+		text = fmt.Sprintf("snapshot %s, %s", l.Snapshot.ID.Short(), changes(l.Snapshot.Stats))
+	case l.Missing > 0 && l.Newest.Number > 0:
+		text = fmt.Sprintf("nothing new could be stored since snapshot %s", l.Newest.ID.Short())
+	case l.Newest.Number == 0:
+		text = "nothing could be stored yet"
 	}
+	if l.Writing > 0 {
+		text += fmt.Sprintf("; %s still being written", count(l.Writing, "file"))
+	}
+	if missed := l.Missing - min(l.Missing, l.Writing); missed > 0 {
+		text += fmt.Sprintf("; %s missed: keepsake status %s", count(missed, "path"), quote(l.Label))
+	}
+	if l.Alarms > 0 {
+		text += fmt.Sprintf("; an alarm stands: keepsake status %s", quote(l.Label))
+	}
+	out.say("%s: %s", quote(l.Label), text)
 }
 
 type pauseArgs struct {

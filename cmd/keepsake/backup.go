@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 	"keepsake/daemon"
 	"keepsake/daemon/capture"
-	"keepsake/daemon/guard"
+	"keepsake/daemon/config"
 	"keepsake/daemon/rules"
 	"keepsake/store"
 	"keepsake/store/tree"
@@ -44,7 +45,10 @@ for ever.
 
 Files that have not changed since the last snapshot are not read. Paths that
 cannot be read are listed, stored with the snapshot, and end the run with exit
-code 3; everything else is safe.`,
+code 3; everything else is safe.
+
+A directory that the configuration names keeps the label it has there, and what
+is said there of it (exclude, presets, require, guards) counts; flags add to that.`,
 		Example: "  keepsake backup /volume1/weddings\n  keepsake backup --source clients /volume1/projects --tag before-upgrade",
 		RunE: func(c *cobra.Command, dirs []string) error {
 			if len(dirs) == 0 {
@@ -79,8 +83,7 @@ code 3; everything else is safe.`,
 }
 
 func backupHandler(ctx context.Context, s *session, args backupArgs, out *output) error {
-	leave, err := rules.New(args.Exclude, args.Presets, args.Caches)
-	if err != nil {
+	if _, err := rules.New(args.Exclude, args.Presets, args.Caches); err != nil {
 		return &usageError{err}
 	}
 	incomplete := false
@@ -92,11 +95,7 @@ func backupHandler(ctx context.Context, s *session, args backupArgs, out *output
 		if err := s.outside(dir); err != nil {
 			return err
 		}
-		label := args.Source
-		if label == "" {
-			label = labelOf(dir)
-		}
-		missing, err := s.backup(ctx, args, dir, label, leave, out)
+		missing, err := s.backup(ctx, args, s.sourceAt(dir, args.Source), out)
 		if err != nil {
 			return err
 		}
@@ -138,6 +137,21 @@ func (s *session) outside(dir string) error {
 	return nil
 }
 
+// sourceAt is the source that the configuration in force makes of a directory,
+// or one with usual settings that no configuration names.
+func (s *session) sourceAt(dir, label string) config.Source {
+	for _, c := range s.inForce() {
+		if !c.IsCommand() && config.Resolve(c.Path) == dir && (label == "" || c.Label == label) {
+			c.Path = dir
+			return c
+		}
+	}
+	if label == "" {
+		label = labelOf(dir)
+	}
+	return config.Source{Label: label, Path: dir}
+}
+
 // labelOf makes a label of a directory's base name.
 func labelOf(dir string) string {
 	label := strings.Map(func(r rune) rune {
@@ -153,7 +167,12 @@ func labelOf(dir string) string {
 }
 
 // backup takes one snapshot and reports whether something is missing in it.
-func (s *session) backup(ctx context.Context, args backupArgs, dir, label string, leave *rules.Rules, out *output) (missing bool, err error) {
+func (s *session) backup(ctx context.Context, args backupArgs, of config.Source, out *output) (missing bool, err error) {
+	dir, label := of.Path, of.Label
+	leave, err := rules.New(slices.Concat(of.Exclude, args.Exclude), slices.Concat(of.Presets, args.Presets), of.CacheDirTag || args.Caches)
+	if err != nil {
+		return false, err
+	}
 	source, continued, err := capture.Bind(ctx, s.repo, label, dir, args.Host)
 	if err != nil {
 		return false, err
@@ -178,7 +197,7 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 	stop := out.watchProgress(ctx, func() progress { return captureProgress("Backing up "+label, p.Counts()) })
 	r, err := capture.Run(ctx, capture.Options{
 		Repository: s.repo, Writer: w, Source: source, Path: []byte(dir), Tags: args.Tags, Host: args.Host, User: args.User,
-		Rules: leave, Own: s.own, DryRun: args.DryRun, Progress: p, Window: window, Guard: s.guards(label, dir),
+		Rules: leave, Own: s.own, DryRun: args.DryRun, Progress: p, Window: window, Guard: of.Guard, Require: of.Require,
 	})
 	err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
 	stop()
@@ -196,17 +215,6 @@ func (s *session) backup(ctx context.Context, args backupArgs, dir, label string
 		out.note("%s: %s. %s. Nothing expires until keepsake ack %s", label, f.Detail, aboutMark(f.Guard), label)
 	}
 	return r.Missing > 0 || len(r.Snapshot.Marks) > 0, nil
-}
-
-// guards are the thresholds of a source: those that the configuration gives it,
-// else the defaults.
-func (s *session) guards(label, dir string) guard.Thresholds {
-	for _, c := range s.configured {
-		if c.Label == label && c.Path == dir {
-			return c.Guard
-		}
-	}
-	return guard.Thresholds{}
 }
 
 // aboutMark says what a guard found, and what to look at.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keepsake/daemon"
+	"keepsake/daemon/config"
 	"keepsake/daemon/health"
 	"keepsake/store"
 )
@@ -44,6 +45,7 @@ func (s *session) look(ctx context.Context) (overview, error) {
 		}
 		*f = kept
 	}
+	s.retire(byLabel)
 	o := overview{snapshots: len(all), damaged: len(damaged)}
 	if o.doubt, err = s.clockDoubt(); err != nil {
 		return overview{}, err
@@ -59,7 +61,7 @@ func (s *session) look(ctx context.Context) (overview, error) {
 // ones exist: one that never got a snapshot must not be missing from status.
 func (s *session) stored(all []store.Snapshot) (map[string]*health.Facts, error) {
 	byLabel := map[string]*health.Facts{}
-	for _, source := range s.configured {
+	for _, source := range s.inForce() {
 		named(byLabel, source.Label).Path = source.Path
 	}
 	for _, snap := range all { // oldest first
@@ -92,6 +94,25 @@ func named(byLabel map[string]*health.Facts, label string) *health.Facts {
 		byLabel[label] = f
 	}
 	return f
+}
+
+// retire marks the sources that the configuration does not name, if it names
+// any, and that nobody backs up at this moment.
+func (s *session) retire(byLabel map[string]*health.Facts) {
+	sources := s.inForce()
+	for label, f := range byLabel {
+		named := func(c config.Source) bool { return c.Label == label }
+		f.Retired = len(sources) > 0 && !f.Running && !slices.ContainsFunc(sources, named)
+	}
+}
+
+// inForce are the sources that the configuration in force names: the keeper's,
+// or that of this process.
+func (s *session) inForce() []config.Source {
+	if k := s.keeper.Load(); k != nil {
+		return k.Config().Sources
+	}
+	return s.configured
 }
 
 // kept is what the keeper knows of its sources; nothing if there is none.

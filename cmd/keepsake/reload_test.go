@@ -103,6 +103,9 @@ func TestServiceReload(t *testing.T) {
 		}
 		// What is no longer kept is there still.
 		has("second/a", true)
+		if s := m.standing("second"); s.State != "retired" {
+			t.Errorf("second is %s", s.State)
+		}
 		n := m.standing("third").Newest.Number
 		writeFile(t, m.path("third/b"), []byte("b"))
 		has("third/b", true)

@@ -30,6 +30,7 @@ that is known of it: paths that are missed, alarms, figures of the watcher.
 The word in the second column is the first of these that holds:
 
   guarded      an alarm stands: look, then keepsake ack SOURCE
+  retired      the configuration does not name it; its snapshots stay
   failing      the last run failed; it is tried again
   paused       keepsake pause was used
   in progress  the first backup is under way
@@ -40,7 +41,8 @@ The word in the second column is the first of these that holds:
   complete     all is well
 
 The exit code is 3 unless every source is fresh, complete and unguarded, and the
-clock is trusted: while it is in doubt nothing expires.`,
+clock is trusted: while it is in doubt nothing expires. Of a retired source only
+alarms count.`,
 		Example: "  keepsake status\n  keepsake status weddings",
 		RunE: func(c *cobra.Command, sources []string) error {
 			return a.act(c.Context(), "status", statusArgs{sources})
@@ -157,6 +159,9 @@ func (o *output) state(r health.Source) string {
 		return o.color(text.FgGreen, word)
 	case health.Guarded, health.Failing, health.Stale:
 		return o.color(text.FgRed, word)
+	}
+	if r.State == health.Retired {
+		return word
 	}
 	return o.color(text.FgYellow, word)
 }

@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"keepsake/daemon"
 	"keepsake/daemon/control"
 	"keepsake/daemon/health"
+	"keepsake/store"
+	"keepsake/store/tree"
 )
 
 var statusNow = time.Date(2026, 11, 21, 15, 7, 0, 0, time.UTC)
@@ -136,5 +139,22 @@ func TestStatusJSON(t *testing.T) {
 	}
 	if n != 6 {
 		t.Errorf("%d lines", n)
+	}
+}
+
+func TestLookedSaysWhyNothingCame(t *testing.T) {
+	newest := store.Snapshot{ID: store.SnapshotID{0xab}, Snapshot: tree.Snapshot{Number: 7}}
+	for want, l := range map[string]daemon.Looked{
+		"lib: nothing has changed since snapshot ab000000\n":                                              {Newest: newest},
+		"lib: nothing has changed since snapshot ab000000; an alarm stands: keepsake status lib\n":        {Newest: newest, Alarms: 1},
+		"lib: nothing new could be stored since snapshot ab000000; 1 file still being written\n":          {Newest: newest, Missing: 1, Writing: 1},
+		"lib: nothing new could be stored since snapshot ab000000; 2 paths missed: keepsake status lib\n": {Newest: newest, Missing: 2},
+		"lib: nothing could be stored yet; 1 file still being written\n":                                  {Missing: 1, Writing: 1},
+		"lib: snapshot ab000000, no content changed; 1 file still being written\n":                        {Newest: newest, Snapshot: newest, Missing: 1, Writing: 1},
+	} {
+		l.Label = "lib"
+		if got := rendered(t, func(o *output) { tellLooked(o, l) }); got != want {
+			t.Errorf("got  %swant %s", got, want)
+		}
 	}
 }

@@ -16,12 +16,13 @@
 // # The verdict
 //
 // Three facts are independent of each other and always told as they are: Fresh, Complete, Guarded. A source is well
-// only if it is fresh, complete and not guarded, and if what was done for its snapshot was undone. The word in the STATE column is one of nine, the first of this table
+// only if it is fresh, complete and not guarded, and if what was done for its snapshot was undone. The word in the STATE column is one of ten, the first of this table
 // that holds; so the word names what a person should look at first, and hides nothing, since the three facts stand
 // beside it.
 //
 //	word         holds when
 //	guarded      an alarm stands, or files are suspected to have rotted. Expiry waits for a person
+//	retired      it is not in the configuration, and nobody keeps it. Its snapshots stay
 //	failing      the last run failed. It is tried again
 //	paused       a person paused it, and that time has not come
 //	in progress  a run is under way and no complete snapshot exists yet
@@ -38,13 +39,18 @@
 // A last look in the future means that the clock was set back; nothing is known about freshness then, and what is not
 // known is not called fresh.
 //
+// A retired source is well unless an alarm stands: what somebody took out of the configuration, or renamed, or once
+// backed up by hand, is not late, and nobody waits for what its newest snapshot misses. Where no configuration names any
+// source nothing is retired: those that are backed up by hand are judged by their snapshots.
+//
 // Paused is no excuse: a paused source becomes stale like any other, and status says so by its exit code.
 //
 // # Metrics
 //
 // [Handler] serves Prometheus' text format from a function that is called at each scrape. Counters are the totals
 // that the facts carry, since the start of the process that collects them; so there is no second place where
-// something is counted, and no global state. One bad source costs its own samples, never the scrape.
+// something is counted, and no global state. Of a retired source there are no samples of what is expected of the others
+// (fresh, complete, failing, and so on), and one of guarded only while an alarm stands. One bad source costs its own samples, never the scrape.
 //
 // Not here: finding the facts out, telling people of changes, deciding what is scheduled.
 package health

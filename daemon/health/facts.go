@@ -25,6 +25,8 @@ type Facts struct {
 	OnChange    bool          `json:"on_change"`             // runs also begin when changes have come to rest
 	NextRun     time.Time     `json:"next_run,omitzero"`     // the next time of the schedule
 	PausedUntil time.Time     `json:"paused_until,omitzero"` // by a person
+	// Retired says that there is a configuration, that it does not name the source, and that nobody keeps it.
+	Retired bool `json:"retired,omitempty"`
 	// Polled is why events do not announce all changes ("NFS sends no events"); empty if they do.
 	Polled string `json:"polled,omitempty"`
 

@@ -181,3 +181,24 @@ func promtool(t *testing.T, text string, good bool) {
 		t.Errorf("promtool: %v\n%s", err, said.String())
 	}
 }
+
+// Of what nobody keeps any more nothing is expected; only an alarm counts.
+func TestMetricsOfARetiredSource(t *testing.T) {
+	quiet, loud := well(retired, missing(health.Snapshot{Missed: 1})), well(retired, alarm)
+	loud.Label = "loud"
+	text := scrape(t, readings(quiet, loud))
+	for _, never := range []string{"fresh", "complete", "failing"} {
+		if strings.Contains(text, "keepsake_source_"+never+"{") {
+			t.Errorf("there are samples of %s", never)
+		}
+	}
+	for line, want := range map[string]bool{
+		`keepsake_source_state{source="weddings",state="retired"} 1`: true,
+		`keepsake_source_guarded{source="weddings"}`:                 false,
+		`keepsake_source_guarded{source="loud"} 1`:                   true,
+	} {
+		if strings.Contains(text, line) != want {
+			t.Errorf("%s: want %v", line, want)
+		}
+	}
+}

@@ -12,6 +12,7 @@ type State string
 // The states.
 const (
 	Guarded    State = "guarded"
+	Retired    State = "retired"
 	Failing    State = "failing"
 	Paused     State = "paused"
 	InProgress State = "in progress"
@@ -23,7 +24,7 @@ const (
 )
 
 // states are all of them, in the order in which they take precedence; waiting stands at its first place.
-var states = []State{Guarded, Failing, Paused, InProgress, Waiting, Stale, Degraded, Polled, Complete}
+var states = []State{Guarded, Retired, Failing, Paused, InProgress, Waiting, Stale, Degraded, Polled, Complete}
 
 // inProgress is the basis of a snapshot that was published before its scan was through.
 const inProgress = "in-progress"
@@ -46,7 +47,9 @@ type Source struct {
 }
 
 // Well reports whether nothing needs a person's attention.
-func (s Source) Well() bool { return s.Fresh && s.Complete && !s.Guarded && s.AfterError == "" }
+func (s Source) Well() bool {
+	return !s.Guarded && (s.Facts.Retired || s.Fresh && s.Complete && s.AfterError == "")
+}
 
 // Judge says how a source stands at the time now, whose zone times are told in.
 func Judge(f Facts, now time.Time) Source {
@@ -87,6 +90,8 @@ func (s Source) word(now time.Time) State {
 	switch {
 	case s.Guarded:
 		return Guarded
+	case s.Facts.Retired:
+		return Retired
 	case s.LastError != "":
 		return Failing
 	case s.PausedUntil.After(now):
@@ -114,6 +119,8 @@ func (s Source) explain(now time.Time) (reason, next string) {
 	switch s.State {
 	case Guarded:
 		return s.alarmed(now)
+	case Retired:
+		return "not in the configuration; its snapshots stay", ""
 	case Failing:
 		return s.LastError, s.details()
 	case Paused:

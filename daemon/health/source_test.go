@@ -47,6 +47,7 @@ func running(f *health.Facts) { f.Running, f.LastBegan = true, before(4*time.Min
 func polled(f *health.Facts)  { f.Polled = "NFS sends no events" }
 func rotten(f *health.Facts)  { f.Suspects = health.Suspects{Count: 2, Paths: []string{"a", "b"}} }
 func after(f *health.Facts)   { f.AfterError = "fsfreeze: exit status 1" }
+func retired(f *health.Facts) { f.Retired = true }
 func none(f *health.Facts) {
 	f.Newest, f.NewestComplete, f.Looked, f.LastBegan, f.LastEnded = nil, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 }
@@ -110,6 +111,10 @@ func TestJudge(t *testing.T) {
 		{"pause over", well(func(f *health.Facts) { f.PausedUntil = before(time.Second) }), want{"complete", "FC", "", ""}},
 		{"paused after a failure", well(paused, failing), want{"failing", "FC", "reading /volume1/weddings: input/output error", "keepsake status weddings"}},
 
+		{"retired", well(retired), want{"retired", "FC", "not in the configuration; its snapshots stay", ""}},
+		{"retired as it was", well(retired, unreadable, stale, failing, paused, after), want{"retired", "", "not in the configuration; its snapshots stay", ""}},
+		{"retired with an alarm", well(retired, unreadable, alarm), want{"guarded", "FG", "31 % changed in 4 min. 14:02 pinned, expiry paused", "keepsake ack weddings"}},
+
 		{"alarm", well(alarm), want{"guarded", "FCG", "31 % changed in 4 min. 14:02 pinned, expiry paused", "keepsake ack weddings"}},
 		{"alarms", well(alarm, alarm, rotten), want{"guarded", "FCG", "31 % changed in 4 min. 14:02 pinned, expiry paused (and 2 more)", "keepsake ack weddings"}},
 		{"rot", well(rotten), want{"guarded", "FCG",
@@ -135,7 +140,7 @@ func TestJudge(t *testing.T) {
 			if got := (want{s.State, good, s.Reason, s.Next}); got != tt.want {
 				t.Errorf("got  %+v\nwant %+v", got, tt.want)
 			}
-			if s.Well() != (good == "FC" && s.AfterError == "") {
+			if s.Well() != (good == "FC" && s.AfterError == "" || s.State == health.Retired) {
 				t.Errorf("well: %v with %q", s.Well(), good)
 			}
 			if strings.ContainsAny(s.Reason, "\n") {
@@ -147,7 +152,7 @@ func TestJudge(t *testing.T) {
 
 // The words of good news are given to sources that are well and to no others.
 func TestWordsAgreeWithTheFacts(t *testing.T) {
-	changes := []func(*health.Facts){alarm, failing, paused, stale, running, polled, rotten, none,
+	changes := []func(*health.Facts){alarm, failing, paused, stale, running, polled, rotten, none, retired,
 		missing(health.Snapshot{Missed: 1, Writing: 1}), missing(health.Snapshot{Missed: 1}), missing(health.Snapshot{Basis: "in-progress"})}
 	for set := range 1 << len(changes) {
 		f := well()
