@@ -101,8 +101,8 @@ func Alarms(r *store.Repository, source state.SourceID) ([]Alarm, error) {
 }
 
 // Acknowledge ends the alarms of a source: the ledger says who has seen them,
-// the pins that they set go, and what the guards' window held counts no more. It
-// returns the alarms that stood.
+// the pins that they set go, and what the guards' window held counts no more.
+// Outputs of commands that were too short are accepted. It returns what stood.
 func Acknowledge(ctx context.Context, r *store.Repository, source state.SourceID, who, why string) ([]Alarm, error) {
 	m := memory{state: r.State(), source: source}
 	if err := m.load(); err != nil {
@@ -112,7 +112,11 @@ func Acknowledge(ctx context.Context, r *store.Repository, source state.SourceID
 }
 
 func (m *memory) acknowledge(ctx context.Context, r *store.Repository, who, why string) ([]Alarm, error) {
-	if len(m.alarms) == 0 {
+	short, err := m.acceptable(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.alarms) == 0 && len(short) == 0 {
 		return nil, nil
 	}
 	id := [16]byte(m.source)
@@ -132,6 +136,11 @@ func (m *memory) acknowledge(ctx context.Context, r *store.Repository, who, why 
 		return nil, err
 	}
 	stood := m.alarms
+	taken, err := m.take(short)
+	if err != nil {
+		return stood, err
+	}
+	stood = append(stood, taken...)
 	m.window, m.rot, m.alarms = guard.Window{}, rotNote{}, nil
 	return stood, nil
 }
@@ -182,6 +191,9 @@ func (m *memory) judged(ctx context.Context, r *store.Repository, who string, re
 		if err := m.note(noteRot, m.rot); err != nil {
 			return err
 		}
+	}
+	if err := m.printed(result); err != nil {
+		return err
 	}
 	if result.Observation.Time.IsZero() {
 		return nil // commands' outputs are not observed

@@ -94,11 +94,7 @@ func lacking(v health.Source) (all []string) {
 	}
 	if n := v.Newest; n != nil && n.Missed > n.Writing {
 		for _, m := range n.MissedPaths {
-			path := m.Path
-			if path == "" {
-				path = "the source itself"
-			}
-			all = append(all, strings.TrimSpace(path+": "+m.Reason+" "+m.Detail))
+			all = append(all, m.Line())
 		}
 	}
 	return all

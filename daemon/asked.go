@@ -20,6 +20,7 @@ type Looked struct {
 	Missing  uint64
 	Writing  uint64 // of them, files that are still being written
 	Alarms   int    // that stand
+	After    string // what a command after the snapshot failed with
 	Err      error
 }
 

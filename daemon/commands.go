@@ -46,10 +46,13 @@ func commandsOf(c config.Source, all [][]string) []command.Options {
 
 // commands takes a snapshot of what the source's commands print.
 func (s *sourceKeeper) commands(ctx context.Context, c config.Source, o capture.Options) (*capture.Result, error) {
+	s.mu.Lock()
+	accepted := s.memory.accept.Sizes
+	s.mu.Unlock()
 	var outputs []capture.Output
 	for _, out := range c.Outputs {
 		outputs = append(outputs, capture.Output{
-			Name: out.File, MinShare: c.MinShare,
+			Name: out.File, MinShare: c.MinShare, Accepted: accepted[out.File],
 			Write: command.Into(command.Options{Args: out.Command, Timeout: c.Timeout}),
 		})
 	}

@@ -21,8 +21,9 @@ const maxTold = 64
 // facts are what a source's keeper knows of the present, for those who ask.
 type facts struct {
 	newest  store.Snapshot // zero before the first
-	whole   time.Time      // begin of the newest that missed nothing
-	missed  []tree.Missed  // by the last task
+	about   *health.Snapshot
+	whole   time.Time     // begin of the newest that missed nothing
+	missed  []tree.Missed // by the last task
 	missing uint64
 	found   []guard.Finding // by the last task
 	began   time.Time       // of the task under way, or the last one
@@ -53,7 +54,7 @@ func (s *sourceKeeper) known(now time.Time) health.Facts {
 		Label: c.Label, Kind: health.Path, Path: c.Path,
 		Gap: (&agenda{conf: c}).gap(now), OnChange: !c.IsCommand() && (c.Schedule.Every > 0 || len(c.Schedule.At) == 0),
 		NextRun: p.next, PausedUntil: m.pause.Until,
-		Newest: aboutSnapshot(p.newest), NewestComplete: p.whole,
+		Newest: p.about, NewestComplete: p.whole,
 		First: p.first, Running: p.running, LastBegan: p.began, LastEnded: m.job.Ended, LastError: m.job.Error, AfterError: m.job.After, Looked: m.job.Looked,
 		Totals: p.totals, Alarms: aboutAlarms(s.k.o.Repository, m.alarms), Suspects: suspects(m.rot), Reread: p.reread,
 	}
@@ -109,20 +110,25 @@ func RememberedFacts(r *store.Repository, label string) (health.Facts, error) {
 	return f, nil
 }
 
-// SnapshotFacts are what a manifest tells of how its source stands; nil for the
-// zero snapshot.
-func SnapshotFacts(s store.Snapshot) *health.Snapshot { return aboutSnapshot(s) }
+// noteNewest notes the newest snapshot, and what it tells.
+func (s *sourceKeeper) noteNewest(ctx context.Context, snap store.Snapshot) {
+	about := SnapshotFacts(ctx, s.k.o.Repository, snap)
+	s.note(func(f *facts) { f.newest, f.about = snap, about })
+}
 
-func aboutSnapshot(s store.Snapshot) *health.Snapshot {
-	if s.ID == (store.SnapshotID{}) {
-		return nil
-	}
+// SnapshotFacts are what a manifest tells of how its source stands. Missed paths
+// that cannot be read count as missed for no particular reason.
+func SnapshotFacts(ctx context.Context, r *store.Repository, s store.Snapshot) *health.Snapshot {
 	h := &health.Snapshot{
 		ID: s.ID.String(), Number: s.Number, Time: s.Started.Time().In(s.Zone()), Finished: s.Finished.Time().In(s.Zone()),
 		Basis: s.Basis.String(), Complete: s.Complete(), Files: s.Stats.Files, Bytes: s.Stats.Bytes,
 		Missed: s.MissedCount, Marks: s.Marks, Why: s.Why,
 	}
-	for _, m := range s.Missed {
+	all, err := r.Missed(ctx, &s.Snapshot)
+	if err != nil {
+		all = s.Missed
+	}
+	for _, m := range all {
 		switch m.Reason {
 		case tree.ReasonFlux, tree.ReasonKept, tree.ReasonBundle:
 			h.Writing++
@@ -200,16 +206,25 @@ func (s *sourceKeeper) remember(ctx context.Context) error {
 			whole = snap.Started.Time()
 		}
 	}
-	s.note(func(f *facts) { f.newest, f.whole = newest, whole })
+	s.noteNewest(ctx, newest)
+	s.note(func(f *facts) { f.whole = whole })
 	return s.judgeMarks(ctx, mine)
 }
 
+// leastGap is the shortest distance between looks that freshness is measured
+// by. A look takes its time, and a source is not stale for a late second.
+const leastGap = time.Minute
+
 // gap is the longest regular distance between looks around now.
 func (a *agenda) gap(now time.Time) time.Duration {
-	if every := a.every(); every > 0 && !a.conf.IsCommand() {
-		return every
+	gap := a.every()
+	if gap <= 0 || a.conf.IsCommand() {
+		gap = a.conf.Schedule.Gap(now)
 	}
-	return a.conf.Schedule.Gap(now)
+	if gap > 0 {
+		gap = max(gap, leastGap)
+	}
+	return gap
 }
 
 func countOf(n int, noun string) string {

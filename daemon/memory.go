@@ -18,6 +18,7 @@ const (
 	noteRot    state.Kind = "rot"
 	noteAlerts state.Kind = "alerts"
 	noteClock  state.Kind = "clock"
+	noteAccept state.Kind = "accept"
 )
 
 // job is what is remembered of a source's tasks. Times are of the wall clock.
@@ -44,6 +45,12 @@ type pauseNote struct {
 	Until time.Time `cbor:"0,keyasint"`
 }
 
+// acceptNote holds the sizes of outputs, by name, that a person accepted although
+// they were short, until the command prints something as good.
+type acceptNote struct {
+	Sizes map[string]uint64 `cbor:"0,keyasint,omitempty"`
+}
+
 // memory is what the keeper of a source knows from before, and keeps in step
 // with the state.
 type memory struct {
@@ -55,6 +62,7 @@ type memory struct {
 	alarms []Alarm
 	pause  pauseNote
 	rot    rotNote
+	accept acceptNote
 }
 
 // load reads the notes. What cannot be read is begun anew.
@@ -62,6 +70,7 @@ func (m *memory) load() error {
 	var all []error
 	for kind, v := range map[state.Kind]any{
 		noteJob: &m.job, noteWindow: &m.window, noteAlarms: &m.alarms, notePause: &m.pause, noteRot: &m.rot,
+		noteAccept: &m.accept,
 	} {
 		_, err := m.state.Note(m.source, kind, v)
 		all = append(all, err)

@@ -28,23 +28,35 @@ type rereadNote struct {
 	Cycle  time.Time      `cbor:"1,keyasint"` // when everything had been read the last time
 	// Overdrawn is by how much the last budget was exceeded: a file is read whole.
 	Overdrawn int64 `cbor:"2,keyasint,omitempty"`
+	// Round is when the last round began.
+	Round time.Time `cbor:"3,keyasint"`
 }
 
-// keepReading re-reads the source a little every hour until ctx ends.
+// keepReading re-reads the source a little every hour until ctx ends. The hours
+// go on over restarts: a machine that is never on for a whole one reads, too.
 func (s *sourceKeeper) keepReading(ctx context.Context) {
 	var n rereadNote
 	if _, err := s.memory.state.Note(s.source.ID, noteReread, &n); err != nil {
 		s.k.o.Log.Error("how far the re-read has come is not known; it begins anew", "source", s.label(), "error", err)
 	}
 	s.note(func(f *facts) { f.reread.RoundEnded = n.Cycle })
+	if n.Round.IsZero() {
+		// A first backup is not to be slowed down by its own second look.
+		n.Round = s.now().Round(0)
+		s.noteReread(&n)
+	}
 	for {
-		for left := rereadEvery; left > 0; left -= slice {
-			select {
-			case <-s.k.o.Clock.After(slice):
-			case <-ctx.Done():
-				return
-			}
+		select {
+		case <-s.k.o.Clock.After(slice):
+		case <-ctx.Done():
+			return
 		}
+		// A clock that was set back makes it read now rather than in a year.
+		now := s.now().Round(0)
+		if since := now.Sub(n.Round); since >= 0 && since < rereadEvery {
+			continue
+		}
+		n.Round = now
 		conf := s.config()
 		if !s.rereads(conf) {
 			continue
@@ -52,6 +64,12 @@ func (s *sourceKeeper) keepReading(ctx context.Context) {
 		if err := s.rereadOnce(ctx, &n, conf.Reread*int64(rereadEvery)/int64(24*time.Hour)); err != nil && ctx.Err() == nil {
 			s.k.o.Log.Warn("the re-read of a source failed; it goes on in an hour", "source", conf.Label, "error", err)
 		}
+	}
+}
+
+func (s *sourceKeeper) noteReread(n *rereadNote) {
+	if err := s.memory.state.SetNote(s.source.ID, noteReread, n); err != nil {
+		s.k.o.Log.Error("how far the re-read has come cannot be noted", "source", s.label(), "error", err)
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *sourceKeeper) do(ctx context.Context, t *task) (Looked, error) {
 	}
 	var result *capture.Result
 	err := s.around(ctx, conf, func(ctx context.Context, unprepared error) (err error) {
-		o := s.captureOptions(unprepared)
+		o := s.captureOptions(ctx, unprepared)
 		if conf.IsCommand() {
 			result, err = s.commands(ctx, conf, o)
 		} else {
@@ -49,7 +49,7 @@ func (s *sourceKeeper) do(ctx context.Context, t *task) (Looked, error) {
 	}
 	s.clearJournal(ctx, t, result)
 	s.expire(ctx)
-	return s.looked(t, result), nil
+	return s.looked(ctx, result), nil
 }
 
 func (s *sourceKeeper) giveBack(t *task) {
@@ -128,7 +128,7 @@ func (s *sourceKeeper) lookAgain(t *task, r *capture.Result) {
 const maxLooks = 12
 
 // captureOptions are those that do not depend on the task.
-func (s *sourceKeeper) captureOptions(unprepared error) capture.Options {
+func (s *sourceKeeper) captureOptions(ctx context.Context, unprepared error) capture.Options {
 	conf, k := s.config(), s.k
 	s.mu.Lock()
 	window, suspects := s.memory.window, s.memory.rot.suspects()
@@ -152,7 +152,7 @@ func (s *sourceKeeper) captureOptions(unprepared error) capture.Options {
 		Progress:      k.o.Progress,
 		Log:           k.o.Log.With("source", conf.Label),
 		Now:           k.now,
-		Published:     func(snap store.Snapshot) { s.note(func(f *facts) { f.newest = snap }) },
+		Published:     func(snap store.Snapshot) { s.noteNewest(ctx, snap) },
 	}
 }
 
@@ -191,8 +191,11 @@ func (s *sourceKeeper) dirty(t *task) *capture.Dirty {
 }
 
 // looked notes what a task brought.
-func (s *sourceKeeper) looked(t *task, r *capture.Result) Looked {
+func (s *sourceKeeper) looked(ctx context.Context, r *capture.Result) Looked {
 	published := r.Snapshot.ID != store.SnapshotID{}
+	if published {
+		s.noteNewest(ctx, r.Snapshot)
+	}
 	l := Looked{Snapshot: r.Snapshot, Missing: r.Missing}
 	for _, m := range r.Missed {
 		if m.Reason == tree.ReasonFlux || m.Reason == tree.ReasonKept || m.Reason == tree.ReasonBundle {
@@ -200,12 +203,10 @@ func (s *sourceKeeper) looked(t *task, r *capture.Result) Looked {
 		}
 	}
 	s.note(func(f *facts) {
+		l.After = s.memory.job.After
 		f.missing, f.missed, f.found = r.Missing, r.Missed, r.Findings
-		if published {
-			f.newest = r.Snapshot
-			if r.Snapshot.Complete() {
-				f.whole = r.Snapshot.Started.Time()
-			}
+		if published && r.Snapshot.Complete() {
+			f.whole = r.Snapshot.Started.Time()
 		}
 		l.Newest, l.Alarms = f.newest, len(s.memory.alarms)
 	})

@@ -98,7 +98,7 @@ func TestAlarms(t *testing.T) {
 			h.mounted().filled().serve()
 			h.edit("edited 1") // and the first one expires
 			h.edit("edited 2")
-			good := h.standing().Newest
+			good := h.rests()
 			if n := len(h.kept()); n != 1 {
 				t.Fatalf("%d snapshots before anything happened: the policy keeps one", n)
 			}
@@ -276,7 +276,7 @@ func TestAlarmSurvivesKills(t *testing.T) {
 	lost := 0
 	for round := range rounds {
 		h.edit(fmt.Sprint("before ", round))
-		good := h.standing().Newest
+		good := h.rests()
 		known := len(h.published())
 		check(t, os.Rename(filepath.Join(h.lib, "2026"), h.path("aside")))
 		h.remove("before")

@@ -45,7 +45,7 @@ func backupNowHandler(ctx context.Context, s *session, args backupNowArgs, out *
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", l.Label, l.Err))
 			return
 		}
-		incomplete = incomplete || l.Missing > 0 || l.Alarms > 0
+		incomplete = incomplete || l.Missing > 0 || l.Alarms > 0 || l.After != ""
 		tellLooked(out, l)
 	})
 	switch {
@@ -60,7 +60,7 @@ func backupNowHandler(ctx context.Context, s *session, args backupNowArgs, out *
 func tellLooked(out *output, l daemon.Looked) {
 	if out.options.JSON {
 		fields := map[string]any{
-			"source": l.Label, "changed": l.Snapshot.Number > 0, "missed": l.Missing, "writing": l.Writing, "alarms": l.Alarms,
+			"source": l.Label, "changed": l.Snapshot.Number > 0, "missed": l.Missing, "writing": l.Writing, "alarms": l.Alarms, "after_error": l.After,
 		}
 		if l.Newest.Number > 0 {
 			fields["snapshot"] = snapshotFields(l.Newest)
@@ -87,6 +87,9 @@ func tellLooked(out *output, l daemon.Looked) {
 		text += fmt.Sprintf("; an alarm stands: keepsake status %s", quote(l.Label))
 	}
 	out.say("%s: %s", quote(l.Label), text)
+	if l.After != "" {
+		out.note("%s: a command after the snapshot failed: %s", l.Label, oneLine(l.After))
+	}
 }
 
 type pauseArgs struct {
@@ -155,6 +158,9 @@ last good snapshot and stops all expiry of its source until a person has looked.
 ack says that you have: the alarms end, the pin goes, expiry goes on. Who did it
 and why is kept in the repository.
 
+The output of a command that was too short is accepted by it: what it printed
+counts as its normal size from the next run on.
+
 Look first: keepsake status SOURCE. If files were lost, restore them before you
 acknowledge: keepsake restore latest@SOURCE and the time of the pinned snapshot.`,
 		Example: "  keepsake ack weddings --why 'moved 2024 to the archive'\n  keepsake ack --all",
@@ -188,17 +194,24 @@ func ackHandler(ctx context.Context, s *session, args ackArgs, out *output) erro
 				out.emit("acknowledged", map[string]any{"source": label, "guard": alarm.Guard, "detail": alarm.Detail, "since": alarm.Since.Format(time.RFC3339)})
 				continue
 			}
-			if label == "" {
-				out.say("the clock is trusted again; expiry goes on")
-				continue
-			}
-			out.say("%s: %s acknowledged; expiry goes on", label, alarm.Guard)
+			out.say("%s", acknowledged(label, alarm))
 		}
 	}
 	if len(labels) == 0 && !out.options.JSON {
 		out.say("No alarm stood.")
 	}
 	return nil
+}
+
+// acknowledged says what follows for one thing that somebody has seen.
+func acknowledged(label string, alarm daemon.Alarm) string {
+	switch {
+	case label == "":
+		return "the clock is trusted again; expiry goes on"
+	case alarm.Guard == daemon.GuardShort:
+		return fmt.Sprintf("%s: %s is accepted, and counts as normal from the next run on: keepsake backup-now %s", label, alarm.Detail, label)
+	}
+	return fmt.Sprintf("%s: %s acknowledged; expiry goes on", label, alarm.Guard)
 }
 
 // acknowledge has the keeper end the alarms, or does so in the state if nobody

@@ -153,11 +153,7 @@ func (d detail) paths(r health.Source) {
 	if n := r.Newest; n != nil && n.Missed > 0 {
 		d.line("Missed", "%s", count(n.Missed, "path"))
 		for _, m := range n.MissedPaths {
-			path := m.Path
-			if path == "" {
-				path = "the source itself"
-			}
-			d.line("", "%s: %s", path, strings.TrimSpace(m.Reason+" "+m.Detail))
+			d.line("", "%s", m.Line())
 		}
 		if more := n.Missed - min(n.Missed, uint64(len(n.MissedPaths))); more > 0 {
 			d.line("", "and %d more: keepsake ls --json %.8s lists them", more, n.ID)

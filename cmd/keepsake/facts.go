@@ -30,7 +30,7 @@ func (s *session) look(ctx context.Context) (overview, error) {
 	if err != nil {
 		return overview{}, err
 	}
-	byLabel, err := s.stored(all)
+	byLabel, err := s.stored(ctx, all)
 	if err != nil {
 		return overview{}, err
 	}
@@ -59,20 +59,24 @@ func (s *session) look(ctx context.Context) (overview, error) {
 
 // stored is what the snapshots tell of their sources, and that the configured
 // ones exist: one that never got a snapshot must not be missing from status.
-func (s *session) stored(all []store.Snapshot) (map[string]*health.Facts, error) {
+func (s *session) stored(ctx context.Context, all []store.Snapshot) (map[string]*health.Facts, error) {
 	byLabel := map[string]*health.Facts{}
 	for _, source := range s.inForce() {
 		named(byLabel, source.Label).Path = source.Path
 	}
+	newest := map[string]store.Snapshot{}
 	for _, snap := range all { // oldest first
 		f := named(byLabel, snap.Label)
-		f.Newest, f.Looked = daemon.SnapshotFacts(snap), snap.Finished.Time()
+		newest[snap.Label], f.Looked = snap, snap.Finished.Time()
 		if f.Path = printablePath(string(snap.RootPath)); f.Path == "" {
 			f.Kind = health.Command
 		}
 		if snap.Complete() {
 			f.NewestComplete = snap.Started.Time()
 		}
+	}
+	for label, snap := range newest {
+		byLabel[label].Newest = daemon.SnapshotFacts(ctx, s.repo, snap)
 	}
 	for label, f := range byLabel {
 		was, err := daemon.RememberedFacts(s.repo, label)

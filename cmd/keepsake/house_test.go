@@ -203,6 +203,16 @@ func (h *house) edit(name string) {
 	h.stands("captured after "+name, func(s health.Source) bool { return s.Newest.Number > before })
 }
 
+// rests waits until nothing is left to capture, not even for having been written
+// a moment before it was read, and returns the newest snapshot.
+func (h *house) rests() *health.Snapshot {
+	h.t.Helper()
+	until(h.t, patience, "the source to rest", func() bool {
+		return strings.Contains(h.agrees("backup-now", "lib").stdout, "nothing has changed")
+	})
+	return h.standing().Newest
+}
+
 // events are those that were told.
 func (h *house) events() (all []alert.Event) {
 	h.t.Helper()

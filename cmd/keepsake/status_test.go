@@ -92,7 +92,7 @@ Watched     5000 of 5000 directories; the kernel allows 65536, 4 to be looked at
 In doubt    1 loss of events, 2 remounts, 3 changes found by scans that no event had announced since the start
 Missed      70 paths
             Weber/a.jpg: permission denied
-            Weber/b [2J.jpg: input/output error EIO
+            Weber/b [2J.jpg: input/output error: EIO
             and 68 more: keepsake ls --json 4d1f0c7e lists them
 `)
 	same(t, rendered(t, func(o *output) { o.tellSource(all[4], statusNow) }), `

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"keepsake/chunking"
+	"keepsake/store"
 	"keepsake/store/tree"
 )
 
@@ -29,6 +30,9 @@ type Output struct {
 	// MinShare is the share of the last good size that the output has to reach;
 	// 0 is any.
 	MinShare float64
+	// Accepted is a size that a person found to be right although it was too
+	// short: this is measured against it, instead of the last good one. 0: none.
+	Accepted uint64
 	// MayBeEmpty says that printing nothing is no failure.
 	MayBeEmpty bool
 }
@@ -52,7 +56,7 @@ var errNothing = errors.New("it printed nothing")
 // is missed, and the file keeps its previous version; without one it is absent.
 // Nothing is kept of what a failed command printed. An output that is merely
 // too short is kept beside, under the name NAME.short and flagged as torn: who
-// finds it to be right lowers MinShare, once.
+// finds it to be right accepts its size, which ShortOutputs tells.
 //
 // A file is as old as the first run that printed the same.
 //
@@ -150,12 +154,17 @@ func (p *pass) output(ctx context.Context, r *fileReader, o Output, root *tree.N
 	if err != nil {
 		return err
 	}
+	measure := o.Accepted
+	if measure == 0 && before != nil {
+		measure = before.Size
+	}
 	switch {
 	case failure != nil:
 	case n.Size == 0 && !o.MayBeEmpty:
 		failure = errNothing
-	case n.Size > 0 && before != nil && float64(n.Size) < o.MinShare*float64(before.Size):
-		failure = fmt.Errorf("it printed %d bytes, less than %.3g %% of the %d bytes before", n.Size, 100*o.MinShare, before.Size)
+	case n.Size > 0 && before != nil && float64(n.Size) < o.MinShare*float64(measure):
+		failure = fmt.Errorf("it printed %d bytes, less than %.3g %% of the %d bytes before; look at %s, keepsake ack accepts it",
+			n.Size, 100*o.MinShare, measure, base(o.Name)+shortSuffix)
 		if err := p.keepShort(ctx, root, o.Name+shortSuffix, n, made); err != nil {
 			return err
 		}
@@ -197,6 +206,34 @@ func (o *Options) names(name string) bool {
 		}
 	}
 	return false
+}
+
+// ShortOutput is what a command printed that was too short to be kept as good.
+type ShortOutput struct {
+	Name string // of the output
+	Size uint64
+}
+
+// ShortOutputs returns what a snapshot of commands keeps beside their outputs
+// for being too short.
+func ShortOutputs(ctx context.Context, r *store.Repository, s *store.Snapshot) (all []ShortOutput, err error) {
+	if len(s.RootPath) > 0 {
+		return nil, nil // of a directory, whose files have any names
+	}
+	for _, m := range s.Missed {
+		if m.Reason != tree.ReasonCommand || len(m.Path) == 0 {
+			continue
+		}
+		n, err := r.Resolve(ctx, &s.Root, string(m.Path)+shortSuffix)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it failed otherwise
+		case err != nil:
+			return nil, err
+		case n.Type == tree.File && n.Flags&tree.Torn != 0:
+			all = append(all, ShortOutput{string(m.Path), n.Size})
+		}
+	}
+	return all, nil
 }
 
 // printedBefore returns the previous version of an output, or nil.

@@ -226,8 +226,15 @@ func TestShortOutput(t *testing.T) {
 		t.Error("the same short output is a change")
 	}
 	// Who finds it right says so once.
-	accepted := yields("crm.dump", short, nil)
-	accepted.MinShare = 0
+	offered, err := capture.ShortOutputs(t.Context(), r, &again.Snapshot)
+	if err != nil || !slices.Equal(offered, []capture.ShortOutput{{Name: "crm.dump", Size: 499_999}}) {
+		t.Errorf("offered %v, %v", offered, err)
+	}
+	accepted := yields("crm.dump", short[:100_000], nil)
+	accepted.Accepted = offered[0].Size
+	missedAs(t, mustOutputs(t, r, accepted), "crm.dump", "100000 bytes", "less than 50 %", "499999 bytes")
+	accepted = yields("crm.dump", short, nil)
+	accepted.Accepted = offered[0].Size
 	res = mustOutputs(t, r, accepted)
 	if !res.Snapshot.Complete() || !bytes.Equal(content(t, r, res.Snapshot, "crm.dump"), short) {
 		t.Errorf("missed %q", res.Missed)

@@ -223,11 +223,7 @@ func (s Source) missing() string {
 		return "the first backup was interrupted; what it had stored is safe, the rest is not"
 	}
 	if n.Missed == 1 && len(n.MissedPaths) > 0 {
-		m := n.MissedPaths[0]
-		if m.Path == "" {
-			m.Path = "the source itself"
-		}
-		return m.Path + ": " + m.Reason
+		return n.MissedPaths[0].Line()
 	}
 	var parts []string
 	for _, p := range []struct {
@@ -246,6 +242,18 @@ func (s Source) missing() string {
 		return "marked " + strings.Join(n.Marks, ", ")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// Line tells a missed path on one line, with the reason.
+func (m Missed) Line() string {
+	path := m.Path
+	if path == "" {
+		path = "the source itself"
+	}
+	if m.Detail == "" {
+		return path + ": " + m.Reason
+	}
+	return path + ": " + m.Reason + ": " + strings.ReplaceAll(m.Detail, "\n", " ")
 }
 
 func (s Source) awaited() string {
