@@ -37,6 +37,9 @@ type app struct {
 	// invalid is why the configuration cannot be read, of verbs that do without
 	// its sources.
 	invalid error
+	// slip is what is wrong with a text that was given as a password and looks like
+	// a mistyped recovery code.
+	slip error
 }
 
 // run carries out a command line and returns the exit code.

@@ -36,7 +36,9 @@ into the target, SNAP:FILE the file; without a path the whole source goes
 directly into the target.
 
 A file that cannot be restored whole is left out and listed, and the exit code
-is 3. Nothing is ever written outside the target. A restore that was interrupted
+is 3. It is 3 as well if the snapshot is not what one would hope for: if it misses
+something of what was asked for, or was taken under an alarm. The newest one that
+is better is named then. Nothing is ever written outside the target. A restore that was interrupted
 goes on with --overwrite if-changed.
 
 --include takes names and patterns as in .gitignore: '*.CR3', 2026/Weber.
@@ -75,6 +77,10 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 	if err != nil {
 		return err
 	}
+	defects, err := s.defectsOf(ctx, snap, rel)
+	if err != nil {
+		return err
+	}
 	target := out.path(args.Target)
 	if err := s.outside(config.Resolve(target)); err != nil {
 		return err
@@ -102,8 +108,9 @@ func restoreHandler(ctx context.Context, s *session, args restoreArgs, out *outp
 		}
 		return fmt.Errorf("restoring into %s: %w", target, err)
 	}
-	restored(out, target, args.DryRun, r, snap.MissedCount)
-	if r.LostCount > 0 || len(r.Unmatched) > 0 {
+	restored(out, target, args.DryRun, r, defects)
+	defects.tell(out, target)
+	if r.LostCount > 0 || len(r.Unmatched) > 0 || defects.any() {
 		return errIncomplete
 	}
 	return nil
@@ -126,7 +133,7 @@ func (s *session) sparing(target, source string) error {
 }
 
 // restored says what a restore did and what it could not keep.
-func restored(out *output, target string, dry bool, r restore.Result, missed uint64) {
+func restored(out *output, target string, dry bool, r restore.Result, defects defects) {
 	for _, l := range r.Lost {
 		reason := l.Reason
 		if l.Salvaged {
@@ -146,6 +153,7 @@ func restored(out *output, target string, dry bool, r restore.Result, missed uin
 			"target": target, "dry_run": dry, "files_restored": r.Files, "dirs_restored": r.Dirs, "others_restored": r.Others,
 			"bytes_restored": r.Bytes, "files_skipped": r.Skipped, "files_deleted": r.Deleted, "files_verified": r.Verified,
 			"lost": r.LostCount, "not_kept": notKept, "seconds": r.Elapsed.Seconds(),
+			"snapshot_missed": defects.missed, "snapshot_marks": append([]string{}, defects.marks...),
 		})
 		return
 	}
@@ -168,9 +176,6 @@ func restored(out *output, target string, dry bool, r restore.Result, missed uin
 		if line.n > 0 {
 			out.say("%s: %s", line.what, humanize.Comma(line.n))
 		}
-	}
-	if missed > 0 {
-		out.note("the snapshot itself misses %s; keepsake ls --json SNAP lists them", count(missed, "path"))
 	}
 	for _, k := range r.NotKept {
 		out.note("%s not kept for %s (%s), %s for one", k.What, count(k.Count, "entry"), k.Why, quote(k.Example))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -36,11 +37,11 @@ func (a *app) secret(ctx context.Context, kinds []crypto.SlotKind) (crypto.Secre
 		return readKeyFile(a.env.abs(a.flags.keyFile))
 	}
 	if text, ok, err := a.givenPassword(ctx, "KEEPSAKE_PASSWORD"); err != nil || ok {
-		return textSecret(text), err
+		return a.textSecret(text, kinds, err)
 	}
 	if a.env.get("KEEPSAKE_KEY_FILE") == "" && a.credential("keepsake.key") == "" {
 		if text, ok, err := a.credentialPassword(); err != nil || ok {
-			return textSecret(text), err
+			return a.textSecret(text, kinds, err)
 		}
 	}
 	lost := ""
@@ -53,24 +54,56 @@ func (a *app) secret(ctx context.Context, kinds []crypto.SlotKind) (crypto.Secre
 		lost = fmt.Sprintf("the key file %s is not there; ", path)
 	}
 	if text, ok, err := a.credentialPassword(); err != nil || ok {
-		return textSecret(text), err
+		return a.textSecret(text, kinds, err)
 	}
 	if !a.env.asks {
 		return crypto.Secret{}, fmt.Errorf("%w: %sgive a password or the recovery code in KEEPSAKE_PASSWORD_FILE, or another key file with --key-file", errNoSecret, lost)
 	}
 	if lost != "" {
-		write(a.env.stderr, "keepsake: "+lost+"give the recovery code, then make a new one with keepsake key add --new-key-file\n")
+		write(a.env.stderr, "keepsake: "+lost+"give the recovery code, then make a new one with keepsake key add --new-key-file "+copyable(a.keyFile())+"\n")
 	}
 	text, err := a.askSecret(ctx, "Password or recovery code: ")
-	return textSecret(text), err
+	return a.textSecret(text, kinds, err)
 }
 
-// textSecret is a recovery code if the text is one, else a passphrase.
-func textSecret(text string) crypto.Secret {
-	if code, err := crypto.ParseRecoveryCode(text); err == nil {
-		return crypto.Recovery(code)
+// textSecret is a recovery code if the text is one, else a passphrase, if there
+// is a slot for one. If there is none the text can only be a mistyped code. A
+// text that has the shape of a code is remembered as that, should it open
+// nothing.
+func (a *app) textSecret(text string, kinds []crypto.SlotKind, err error) (crypto.Secret, error) {
+	if err != nil {
+		return crypto.Secret{}, err
 	}
-	return crypto.Passphrase(text)
+	code, slip := crypto.ParseRecoveryCode(text)
+	switch {
+	case slip == nil:
+		return crypto.Recovery(code), nil
+	case !slices.Contains(kinds, crypto.SlotPassphrase) && !shapedAsCode(text):
+		return crypto.Secret{}, &refusedError{
+			fmt.Errorf("%w: no password opens it, and what was given is no recovery code", errNoSecret),
+			"Give its key file with --key-file; the recovery code works as a password, too.",
+		}
+	case !slices.Contains(kinds, crypto.SlotPassphrase):
+		return crypto.Secret{}, fmt.Errorf("%w: %w", errNoSecret, slip)
+	case shapedAsCode(text):
+		a.slip = slip
+	}
+	return crypto.Passphrase(text), nil
+}
+
+// shapedAsCode reports whether a text looks like a recovery code with a slip in
+// it: eleven groups of about four letters and digits, or about as many of them
+// without a gap.
+func shapedAsCode(text string) bool {
+	groups := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) })
+	least, most, n := 3, 5, 11
+	if len(groups) == 1 {
+		least, most, n = 43, 45, 1
+	}
+	return len(groups) == n && !slices.ContainsFunc(groups, func(group string) bool {
+		strange := strings.ContainsFunc(group, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+		return strange || len(group) < least || len(group) > most
+	})
 }
 
 // givenPassword reads NAME, NAME_FILE or NAME_COMMAND.

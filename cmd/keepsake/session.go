@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"keepsake/crypto"
 	"keepsake/daemon"
 	"keepsake/daemon/config"
 	"keepsake/daemon/control"
@@ -185,6 +186,9 @@ func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) 
 		Notice:    func(text string) { s.notices = append(s.notices, text) },
 		Log:       a.logger(),
 	})
+	if errors.Is(err, crypto.ErrWrongSecret) && a.slip != nil {
+		err = fmt.Errorf("%w; if it is the recovery code, then mistyped: %w", err, a.slip)
+	}
 	if err != nil {
 		return nil, err
 	}

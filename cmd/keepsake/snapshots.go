@@ -16,9 +16,11 @@ import (
 )
 
 // aboutSnapshots explains SNAP wherever one is asked for.
-const aboutSnapshots = `SNAP is the beginning of an id, "latest", "latest@SOURCE", or a time such as
-2026-11-21, "2026-11-21 15:04" or the name of a folder in the mount: the newest
-snapshot not after it. A path inside the snapshot follows after a colon.`
+const aboutSnapshots = `SNAP is the beginning of an id, "latest", or a time such as 2026-11-21,
+"2026-11-21 15:04" or the name of a folder in the mount: the newest snapshot not
+after it. Where there are several sources, one is named after an @:
+latest@weddings, 2026-11-21@weddings, "2026-11-21 15:04@weddings". A path inside
+the snapshot follows after a colon: latest@weddings:2026/Weber.`
 
 type snapshotsArgs struct {
 	Source    string
@@ -32,8 +34,10 @@ func (a *app) snapshotsCommand() *cobra.Command {
 		Use:   "snapshots",
 		Short: "List the snapshots",
 		Long: `Lists all snapshots, oldest first, with what each of them holds and how complete
-it is. An id's first digits, "latest", "latest@SOURCE" or a time such as
-2026-11-21 name a snapshot wherever one is asked for. With --forgotten: those that
+it is: what it misses, what a guard found when it was taken (emptied, mass-change
+and others), and whether it is pinned, which keeps it from expiring while an alarm
+stands. An id's first digits, "latest", a time such as 2026-11-21, or either of
+the last two with @SOURCE behind it name a snapshot wherever one is asked for. With --forgotten: those that
 keepsake forget or a retention policy has hidden and keepsake undelete can bring
 back.`,
 		Args: exactly(0, "no arguments"),
@@ -54,18 +58,31 @@ func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *
 	if err != nil {
 		return err
 	}
+	ledger, err := s.repo.Ledger(ctx)
+	if err != nil {
+		return err
+	}
 	var rows []table.Row
 	for _, snap := range all {
 		if args.Source != "" && snap.Label != args.Source || !hasAll(snap.Tags, args.Tags) {
 			continue
 		}
+		why, pinned := ledger.Pinned(snap.ID, s.repo.Now())
 		if out.options.JSON {
-			out.emit("snapshot", snapshotFields(snap))
+			fields := snapshotFields(snap)
+			if pinned {
+				fields["pinned"] = why
+			}
+			out.emit("snapshot", fields)
 			continue
+		}
+		state := out.completeness(snap)
+		if pinned {
+			state += ", pinned"
 		}
 		rows = append(rows, table.Row{
 			snap.ID.Short(), localTime(snap), snap.Label, strings.Join(snap.Tags, ","), fmt.Sprint(snap.Stats.Files),
-			size(snap.Stats.Bytes), size(snap.Stats.AddedBytes), out.completeness(snap),
+			size(snap.Stats.Bytes), size(snap.Stats.AddedBytes), state,
 		})
 	}
 	if len(rows) > 0 {
@@ -98,13 +115,17 @@ func localTime(s store.Snapshot) string {
 }
 
 func (o *output) completeness(s store.Snapshot) string {
+	var doubts []string
 	switch {
 	case s.Basis == tree.InProgress:
-		return o.color(text.FgYellow, "in progress")
+		doubts = append(doubts, "in progress")
 	case s.MissedCount > 0:
-		return o.color(text.FgYellow, count(s.MissedCount, "path")+" missed")
-	case len(s.Marks) > 0:
-		return o.color(text.FgYellow, strings.Join(s.Marks, ", "))
+		doubts = append(doubts, count(s.MissedCount, "path")+" missed")
+	}
+	doubts = append(doubts, s.Marks...)
+	switch {
+	case len(doubts) > 0:
+		return o.color(text.FgYellow, strings.Join(doubts, ", "))
 	case len(s.Dropped) > 0:
 		return o.color(text.FgGreen, "complete but for "+count(droppedPaths(s.Dropped), "path")+" excluded")
 	}
