@@ -34,6 +34,7 @@ type weather struct {
 	plan   stormPlan
 	root   string
 	seed   uint64
+	began  time.Time
 	hush   chan struct{} // closed when the writers are to stop
 	work   sync.WaitGroup
 	number atomic.Uint64 // for names and versions that nobody else has
@@ -164,6 +165,7 @@ func (w *weather) writers() []*writer {
 
 // blow lets writers loose until calm.
 func (w *weather) blow(all []*writer) {
+	w.began = time.Now()
 	for _, x := range all {
 		w.work.Go(func() {
 			for {
@@ -200,9 +202,20 @@ func (x *writer) choose() op {
 		} else if kind == opCreate && len(x.papers) > enough*11/10 {
 			return opDelete
 		}
+		if kind == opLink && !x.links() {
+			return opAppend
+		}
 		return kind
 	}
 	panic("storm: odds that are no thousand")
+}
+
+// links reports whether it is time for hard links. No event tells where the other
+// names of a file are that had one until now, so each link has everything
+// scanned. In between it is events that have to tell all.
+func (x *writer) links() bool {
+	cycle := min(x.plan.lasts, 20*time.Second)
+	return time.Since(x.began)%cycle < cycle/5
 }
 
 // do carries out one operation, slowly or at once. Another writer may have moved
