@@ -39,8 +39,8 @@ func newStormPlan() stormPlan {
 		}
 	}
 	p := stormPlan{
-		files: 400, dirs: 40, writers: 4, lasts: 3 * time.Second, pause: 4 * time.Millisecond,
-		settle: 400 * time.Millisecond, every: time.Second, watches: 15, kills: 3, patience: 2 * time.Minute,
+		files: 400, dirs: 40, writers: 4, lasts: 5 * time.Second, pause: 4 * time.Millisecond,
+		settle: 300 * time.Millisecond, every: time.Second, watches: 15, kills: 3, patience: 2 * time.Minute,
 	}
 	if raceDetector {
 		p.files, p.pause, p.settle = 200, 10*time.Millisecond, time.Second
@@ -260,7 +260,7 @@ func TestStormUnheardUnheeded(t *testing.T) {
 func unheard(t *testing.T, program string) (*kept, []*writer) {
 	t.Helper()
 	plan := newStormPlan()
-	plan.files, plan.dirs, plan.lasts = 400, 40, plan.lasts/3
+	plan.files, plan.dirs, plan.lasts = 400, 40, 1500*time.Millisecond
 	k, writers := newKept(t, plan)
 	k.program = program
 	flood := filepath.Join(k.root, "flood")

@@ -135,6 +135,7 @@ const (
 	WhyPrune         = "prune"          // packs were condemned meanwhile
 	WhyDamaged       = "damaged"        // what would be taken over cannot be read
 	WhyInProgress    = "in-progress"    // the run went on after a snapshot in progress
+	WhyMissed        = "missed"         // the previous snapshot missed more than it could name
 	WhyOtherSnapshot = "other-snapshot" // the newest snapshot is not the one that events count from
 )
 
@@ -214,10 +215,12 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 	if ok {
 		prevRoot = &prev.Root
 	}
-	if !ok || prev.ID != o.Since || prev.Basis == tree.InProgress || prev.MissedCount > uint64(len(prev.Missed)) {
+	if !ok || prev.ID != o.Since || prev.Basis == tree.InProgress {
 		o.doubtAll(WhyOtherSnapshot) // too much is in doubt
 	}
-	o.Dirty.retry(prev.Missed)
+	if err := o.retry(ctx, &prev); err != nil {
+		return nil, false, err
+	}
 	o.Dirty.look(o.Suspect)
 	p, root, err := walk(ctx, o, prev, prevRoot)
 	if err != nil {
@@ -275,6 +278,23 @@ func runPass(ctx context.Context, o *Options, started time.Time) (r *Result, aga
 		o.seen = r.Observation // the next pass is compared with this one
 	}
 	return r, again, err
+}
+
+// retry has the run look at what the previous snapshot missed, wherever it was:
+// at everything, if not all of that is known by name.
+func (o *Options) retry(ctx context.Context, prev *store.Snapshot) error {
+	if o.Dirty == nil {
+		return nil
+	}
+	missed, err := o.Repository.Missed(ctx, &prev.Snapshot)
+	if err != nil {
+		return stored(err)
+	}
+	if prev.MissedCount > uint64(len(missed)) {
+		o.doubtAll(WhyMissed)
+	}
+	o.Dirty.retry(missed)
+	return nil
 }
 
 // less is a-b, or 0 if that would be negative.

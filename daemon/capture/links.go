@@ -86,8 +86,9 @@ func (l *linked) place(dir string) *linkPlace {
 
 // Spread returns the further directories that hold names of the multiply linked
 // files in some directories, sorted: what was written through one name changed
-// under all. unknown says that there may be others, which only a scan finds.
-// Runs ask it themselves.
+// under all. unknown says that no scan has filled the table yet. Whether there are
+// further names is for the run to find out, which sees what really changed: most
+// directories are dirty for another reason. Runs ask it themselves.
 func (l *Links) Spread(dirs []string) (more []string, unknown bool) {
 	return l.spread(NewDirty(dirs, nil))
 }
@@ -101,9 +102,7 @@ func (l *Links) spread(d *Dirty) (more []string, unknown bool) {
 	found := map[string]bool{}
 	from := func(dir string) {
 		for _, id := range l.known.dirs[dir] {
-			inode := l.known.inodes[id]
-			unknown = unknown || inode.doubtful()
-			for _, p := range inode.places {
+			for _, p := range l.known.inodes[id].places {
 				if d.about(p.dir) != relist {
 					found[p.dir] = true
 				}
