@@ -86,7 +86,7 @@ func (w *restless) run(ctx context.Context, s *studio, path string) {
 // kept, then a torn version is stored and flagged, and a newer one each hour.
 func TestNeverAtRest(t *testing.T) {
 	t.Parallel()
-	s := newStudio(t, pace{settle: 500 * time.Millisecond}, hourly)
+	s := newStudio(t, pace{settle: 400 * time.Millisecond}, hourly)
 	old := take(1, 5000)
 	put(t, s.path("log.db"), string(old))
 	put(t, s.path("quiet"), "quiet")

@@ -1,9 +1,11 @@
 package daemon_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 // showBehind shows a directory at the source's place through FUSE, as a server
 // would through a network: what is written there is told to nobody here, and
 // answers may be a second old.
-func (s *studio) showBehind(at string) {
+func (s *studio) showBehind(at string, clock ...time.Duration) {
 	s.t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		s.t.Skipf("not run: %v", err)
@@ -26,6 +28,14 @@ func (s *studio) showBehind(at string) {
 	behind := s.t.TempDir()
 	root, err := fs.NewLoopbackRoot(behind)
 	must(s.t, err)
+	for _, by := range clock {
+		data := root.(*fs.LoopbackNode).RootData
+		data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
+			return &otherClock{fs.LoopbackNode{RootData: data}, by}
+		}
+		root = data.NewNode(data, nil, "", nil)
+		data.RootNode = root
+	}
 	second := time.Second
 	server, err := fs.Mount(at, root, &fs.Options{
 		AttrTimeout: &second, EntryTimeout: &second,
@@ -36,6 +46,52 @@ func (s *studio) showBehind(at string) {
 	}
 	s.t.Cleanup(func() { must(s.t, server.Unmount()) })
 	s.work = behind
+}
+
+// otherClock is a file of a machine whose clock is ahead, or late.
+type otherClock struct {
+	fs.LoopbackNode
+	ahead time.Duration
+}
+
+func (n *otherClock) stamp(a *fuse.Attr) {
+	a.Mtime, a.Ctime = uint64(int64(a.Mtime)+int64(n.ahead.Seconds())), uint64(int64(a.Ctime)+int64(n.ahead.Seconds()))
+}
+
+func (n *otherClock) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	errno := n.LoopbackNode.Getattr(ctx, f, out)
+	n.stamp(&out.Attr)
+	return errno
+}
+
+func (n *otherClock) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	child, errno := n.LoopbackNode.Lookup(ctx, name, out)
+	n.stamp(&out.Attr)
+	return child, errno
+}
+
+func (n *otherClock) Statx(ctx context.Context, f fs.FileHandle, flags, mask uint32, out *fuse.StatxOut) syscall.Errno {
+	errno := n.LoopbackNode.Statx(ctx, f, flags, mask, out)
+	for _, at := range []*fuse.SxTime{&out.Mtime, &out.Ctime} {
+		at.Sec = uint64(int64(at.Sec) + int64(n.ahead.Seconds()))
+	}
+	return errno
+}
+
+// TestPolledByAnotherClock has the files on a machine whose clock is a minute
+// late, so that all changes seem to be long past, or ahead.
+func TestPolledByAnotherClock(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{-time.Minute, time.Minute} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newStudio(t, paces(), polledOften)
+			s.showBehind(s.dir, ahead)
+			put(t, s.path("before"), "x")
+			s.keep(s.appends(s.p.pause), s.truncates(), s.backdates())
+			s.allGood(func(rel string, b []byte) bool { return rel == "before" || s.isWhole(rel, b) })
+		})
+	}
 }
 
 func polledOften(c *config.Source) { c.Poll = 2 * c.Settle }

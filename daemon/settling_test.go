@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -25,6 +26,16 @@ import (
 // then looks at every file of every snapshot that was taken meanwhile. No
 // version may stand there as good that was not whole.
 
+// TestMain lets more tests run beside each other than there are processors: they
+// wait more than they work.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // long says that the settle time is the real one and writers take a minute.
 var long = os.Getenv("KEEPSAKE_LONG") != ""
 
@@ -35,14 +46,14 @@ func paces() pace {
 	if long {
 		return pace{5 * time.Second, time.Minute}
 	}
-	return pace{500 * time.Millisecond, 4 * time.Second}
+	return pace{400 * time.Millisecond, 2 * time.Second}
 }
 
 // pause is shorter than the settle time, by a margin for slow machines.
 func (p pace) pause() { time.Sleep(p.settle/20 + rand.N(p.settle/2)) }
 
-// sumLen and headLen are the sizes of a content's parts: "take", its number, its
-// whole length, the digest of what follows.
+// headLen is the size of what a take begins with: a word, its number, its whole
+// length, the digest of what follows.
 const headLen = 4 + 8 + 8 + sha256.Size
 
 // take makes content that says how long it is and what it holds, so that

@@ -28,6 +28,7 @@ type sourceKeeper struct {
 	watcher *watch.Watcher // nil if there is no directory: its content is what commands print
 	rules   *rules.Rules
 	links   *capture.Links
+	seen    *capture.Sightings
 	agenda  agenda           // of the goroutine that runs the tasks
 	base    store.SnapshotID // what the watcher's events count from
 	looks   int              // tasks in a row that held files back of which no event need tell
@@ -51,7 +52,7 @@ func (k *Keeper) newSource(ctx context.Context, c config.Source) (*sourceKeeper,
 		k.tell(Event{Label: c.Label, Note: "is continued from the snapshots in the repository; all metadata is read once"})
 	}
 	s := &sourceKeeper{
-		k: k, source: bound, conf: c, wake: make(chan struct{}, 1), links: &capture.Links{},
+		k: k, source: bound, conf: c, wake: make(chan struct{}, 1), links: &capture.Links{}, seen: &capture.Sightings{},
 		memory: memory{state: k.o.Repository.State(), source: bound.ID},
 		facts:  facts{first: true},
 	}

@@ -142,6 +142,7 @@ func (s *sourceKeeper) captureOptions(ctx context.Context, unprepared error) cap
 		Own:           k.o.Own,
 		Rules:         s.rules,
 		Links:         s.links,
+		Sightings:     s.seen,
 		Require:       conf.Require,
 		Unprepared:    unprepared,
 		Guard:         conf.Guard,

@@ -62,6 +62,10 @@ type Options struct {
 	// whether or not InFlux names it; one that changed later counts as in flux.
 	// It is compared with the times that the kernel stamps. 0: nobody waits.
 	Settle time.Duration
+	// Sightings stand in for those times where another machine stamps them: a file
+	// that may have changed lately is read if it looks as in an earlier run. The
+	// run asks and keeps it; nil trusts all clocks.
+	Sightings *Sightings
 	// Basis is how the snapshot knows what changed; 0 means Scanned, or Events
 	// if Dirty is heeded.
 	Basis tree.Basis

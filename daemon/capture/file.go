@@ -193,7 +193,7 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 		if fs.exact && before.size != j.listed.size && before.ctime == j.listed.ctime && before.inode == j.listed.inode {
 			return nil, false, errUnrested // halfway, too
 		}
-		if before, err = p.rest(j.ctx, fd, before, fs); err != nil {
+		if before, err = p.rest(j.ctx, j, fd, before, fs); err != nil {
 			return nil, false, err
 		}
 	}

@@ -31,6 +31,8 @@ type mounted struct {
 	exact bool
 	// memory file systems write nothing back.
 	memory bool
+	// foreign file systems may be stamped by another machine's clock.
+	foreign bool
 	// virtual file systems show the kernel's state; there is nothing to keep.
 	virtual bool
 }
@@ -64,7 +66,7 @@ func (f *filesystems) of(d device, fd int) (mounted, error) {
 		f.known = append(f.known, tree.Filesystem{Type: kind.name, ID: id})
 	}
 	f.inUse[i] = true
-	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact, memory: uint32(st.Type) == unix.TMPFS_MAGIC, virtual: virtual(int64(st.Type))}
+	m := mounted{ordinal: uint32(i), stable: kind.stable, exact: kind.exact, memory: uint32(st.Type) == unix.TMPFS_MAGIC, foreign: foreign(kind.name), virtual: virtual(int64(st.Type))}
 	if uint32(st.Type) == unix.FUSE_SUPER_MAGIC {
 		m.virtual = ownView(d)
 	}
@@ -99,6 +101,16 @@ func (f *filesystems) list() []tree.Filesystem {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.known)
+}
+
+// foreign reports whether times on a file system of some kind may be those of
+// another machine: on all that are not known to be this kernel's own.
+func foreign(kind string) bool {
+	switch kind {
+	case "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "overlay", "vfat", "exfat":
+		return false
+	}
+	return true
 }
 
 // virtual reports whether statfs names a file system of the kernel's own making.

@@ -20,9 +20,15 @@ var errUnrested = errors.New("the file was written just now")
 // rest waits until an open file that changed before the run began has rested, as
 // it was found. What changed later does not rest as long as the run goes on, so
 // all waits of a run together take no longer than the settle time.
-func (p *pass) rest(ctx context.Context, fd int, s stat, fs mounted) (stat, error) {
+func (p *pass) rest(ctx context.Context, j *fileJob, fd int, s stat, fs mounted) (stat, error) {
 	settle := p.options.Settle
 	if settle <= 0 {
+		return s, nil
+	}
+	if sighted := p.options.Sightings; fs.foreign && sighted != nil {
+		if lately(s) && !captured(j.previous, s) && !sighted.rested(j.rel, s, settle) {
+			return s, errUnrested
+		}
 		return s, nil
 	}
 	if (recent(s) || fs.memory) && p.mapped.has(s.inode, settle) {
