@@ -184,7 +184,13 @@ func (s *studio) model() *model { return &model{rests: &s.rests, settle: s.p.set
 func (s *studio) keep(writers ...func()) {
 	s.t.Helper()
 	k := kept(s.t, s.r, s.c, s.events)
-	s.writeBeside(func(ctx context.Context) {
+	s.writeBeside(s.asking(k), writers...)
+	wait(s.t, "captured whole", func() bool { return asked(s.t, k)[0].Missing == 0 })
+}
+
+// asking asks for snapshots at random moments.
+func (s *studio) asking(k *daemon.Keeper) func(context.Context) {
+	return func(ctx context.Context) {
 		for ctx.Err() == nil {
 			if err := k.BackupNow(ctx, nil, func(daemon.Looked) {}); err != nil && ctx.Err() == nil {
 				s.t.Errorf("asked for a snapshot: %v", err)
@@ -193,8 +199,20 @@ func (s *studio) keep(writers ...func()) {
 			s.asked++
 			rest(ctx, rand.N(s.p.settle))
 		}
-	}, writers...)
-	wait(s.t, "captured whole", func() bool { return asked(s.t, k)[0].Missing == 0 })
+	}
+}
+
+// rounds runs writers again and again until something is noticed.
+func (s *studio) rounds(noticed func() bool, writers ...func()) bool {
+	s.t.Helper()
+	k := kept(s.t, s.r, s.c, s.events)
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		s.writeBeside(s.asking(k), writers...)
+		if noticed() {
+			return true
+		}
+	}
+	return false
 }
 
 // restart is keep with keepers that begin and end at random moments.
