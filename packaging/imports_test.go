@@ -100,7 +100,7 @@ var house = []room{
 		path:  "cmd/keepsake",
 		rooms: []string{everything},
 		modules: []string{
-			prometheus, "github.com/spf13/cobra", "github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize", toml, flock,
+			prometheus, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize", toml, flock,
 			"golang.org/x/term", xSync, xSystem,
 		},
 		terminal: true, exits: true,
@@ -125,6 +125,7 @@ var quarantined = map[string][]string{
 	"github.com/restic/chunker":    {"chunking"},
 	"golang.org/x/term":            {"cmd/keepsake"},
 	"github.com/spf13/cobra":       {"cmd/keepsake"},
+	"github.com/spf13/pflag":       {"cmd/keepsake"},
 }
 
 // topLevel is all that may lie beside dot-files in the root of the repository.

@@ -77,13 +77,19 @@ func (r *Repository) Resolve(ctx context.Context, root *tree.Node, path string) 
 		var err error
 		if n, err = r.Lookup(ctx, n, []byte(element)); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("%q is not in the snapshot: %w", path, fs.ErrNotExist)
+				return nil, &pathError{path}
 			}
 			return nil, err
 		}
 	}
 	return n, nil
 }
+
+// pathError says that a snapshot has no such path. It is fs.ErrNotExist.
+type pathError struct{ path string }
+
+func (e *pathError) Error() string { return fmt.Sprintf("%q is not in the snapshot", e.path) }
+func (e *pathError) Unwrap() error { return fs.ErrNotExist }
 
 func notDirectory(n *tree.Node) error { return fmt.Errorf("%q is not a directory", n.Name) }
 

@@ -41,12 +41,48 @@ func choose(all []Snapshot, spec string, local *time.Location) (Snapshot, error)
 		chosen = append(chosen, s)
 	}
 	if len(chosen) == 0 {
-		return Snapshot{}, fmt.Errorf("%w: %q; keepsake snapshots lists what there is", ErrNoSnapshot, spec)
+		return Snapshot{}, fmt.Errorf("%w: %q; %s", ErrNoSnapshot, spec, instead(all, when, label, labelled))
 	}
 	if labels := labelsOf(chosen); len(labels) > 1 {
 		return Snapshot{}, fmt.Errorf("%w: %q could mean any of %s; say %s@%s", ErrAmbiguous, spec, strings.Join(labels, ", "), when, labels[0])
 	}
 	return Newest(chosen), nil
+}
+
+// instead says why no snapshot of a label, or none so old, is there, and what is.
+func instead(all []Snapshot, when, label string, labelled bool) string {
+	var of []Snapshot
+	for _, s := range all {
+		if !labelled || s.Label == label {
+			of = append(of, s)
+		}
+	}
+	labels := labelsOf(all)
+	switch {
+	case len(all) == 0:
+		return "there are no snapshots yet"
+	case len(of) == 0:
+		if i := slices.IndexFunc(labels, func(l string) bool { return strings.EqualFold(l, label) }); i >= 0 {
+			return fmt.Sprintf("the source is called %s: say %s@%s", labels[i], when, labels[i])
+		}
+		return fmt.Sprintf("no source is called %q; there are: %s", label, few(labels))
+	}
+	oldest := of[0]
+	for _, s := range of {
+		if s.Started.Compare(oldest.Started) < 0 {
+			oldest = s
+		}
+	}
+	return "the oldest is of " + oldest.Started.Time().In(oldest.Zone()).Format("2006-01-02 15:04:05") + "; keepsake snapshots lists what there is"
+}
+
+// few names some labels; a message of a hundred is not read.
+func few(labels []string) string {
+	const most = 10
+	if len(labels) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(labels[:most], ", "), len(labels)-most)
+	}
+	return strings.Join(labels, ", ")
 }
 
 // Newest returns the newest of some snapshots of one source; some must not be

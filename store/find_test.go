@@ -50,6 +50,24 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindSaysWhatThereIs: a time before all snapshots, an unknown label and one
+// in the wrong case are told apart, with what to say instead.
+func TestFindSaysWhatThereIs(t *testing.T) {
+	l := newLibrary(t)
+	r := l.Open(t)
+	for spec, want := range map[string]string{
+		"1999-01-01":          "the oldest is of " + l.snapshots[0].Started.Time().In(l.snapshots[0].Zone()).Format("2006-01-02 15:04:05"),
+		"1999-01-01@source-2": "the oldest is of " + l.snapshots[2].Started.Time().In(l.snapshots[2].Zone()).Format("2006-01-02 15:04:05"),
+		"latest@Source-1":     "say latest@source-1",
+		"2030-01-01@SOURCE-2": "say 2030-01-01@source-2",
+		"latest@nobody":       `no source is called "nobody"; there are: source-1, source-2`,
+	} {
+		if _, err := r.Find(t.Context(), spec); !errors.Is(err, store.ErrNoSnapshot) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", spec, err, want)
+		}
+	}
+}
+
 func TestFindPrefersFinished(t *testing.T) {
 	l := newLibrary(t)
 	r := l.Open(t)

@@ -102,7 +102,7 @@ Every verb works while up or the service is running. keepsake help VERB says mor
 		a.backupNowCommand(), a.pauseCommand(), a.ackCommand(), a.notifyCommand(), a.daemonCommand(), a.serviceCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
-	strict(root)
+	strict(root, a.showVersion)
 	return root
 }
 

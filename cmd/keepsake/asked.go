@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"keepsake/daemon"
 )
@@ -98,7 +99,7 @@ type pauseArgs struct {
 }
 
 func (a *app) pauseCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "pause DURATION [SOURCE…]",
 		Short: "Take no snapshots for a while",
 		Long: `Holds back the snapshots of some sources, or of all, for a time such as 2h or 3d.
@@ -116,6 +117,14 @@ survives a restart. keepsake pause 0 ends it.`,
 			return a.act(c.Context(), "pause", pauseArgs{time.Duration(d), args[1:]})
 		},
 	}
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		// -1h is taken for flags.
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && strings.ContainsAny(unknown.GetSpecifiedShortnames(), "0123456789") {
+			err = fmt.Errorf("-%s is no duration: a pause lasts from now on; write 30m, 2h or 3d, or 0 to go on", unknown.GetSpecifiedShortnames())
+		}
+		return flagError(c, err)
+	})
+	return c
 }
 
 func pauseHandler(_ context.Context, s *session, args pauseArgs, out *output) error {
@@ -162,7 +171,10 @@ The output of a command that was too short is accepted by it: what it printed
 counts as its normal size from the next run on.
 
 Look first: keepsake status SOURCE. If files were lost, restore them before you
-acknowledge: keepsake restore latest@SOURCE and the time of the pinned snapshot.`,
+acknowledge. The pinned snapshot is the one to restore:
+
+  keepsake snapshots --source SOURCE      shows its id, and "pinned"
+  keepsake restore ID --target DIR`,
 		Example: "  keepsake ack weddings --why 'moved 2024 to the archive'\n  keepsake ack --all",
 		RunE: func(c *cobra.Command, sources []string) error {
 			if all == (len(sources) > 0) {

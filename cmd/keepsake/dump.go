@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ func (a *app) dumpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "dump SNAP:PATH",
 		Short:   "Write one file of a snapshot to standard output",
-		Long:    "Writes the content of one file to standard output.\n\n" + aboutSnapshots,
+		Long:    "Writes the content of one file to standard output: its bytes and nothing else, with\n--json and --verbose, too.\n\n" + aboutSnapshots,
 		Example: "  keepsake dump latest:2026/Weber/contract.pdf > contract.pdf",
 		Args:    exactly(1, "one file, SNAP:PATH"),
 		RunE: func(c *cobra.Command, what []string) error {
@@ -33,6 +34,9 @@ func dumpHandler(ctx context.Context, s *session, args dumpArgs, out *output) er
 	_, n, rel, err := s.find(ctx, string(args.Snapshot))
 	if err != nil {
 		return err
+	}
+	if rel == "" && n.Type == tree.Dir {
+		return &usageError{fmt.Errorf("dump writes one file; say which: keepsake dump %s:PATH (keepsake ls -R %[1]s lists them)", quote(strings.TrimRight(string(args.Snapshot), ":")))}
 	}
 	if n.Type != tree.File {
 		return &usageError{fmt.Errorf("%q is a %v; dump writes one regular file, restore does the rest", rel, n.Type)}

@@ -66,7 +66,7 @@ func TestStatusTable(t *testing.T) {
 	same(t, rendered(t, func(o *output) { o.tellSources(studio(), statusNow) }), `
 SOURCE    STATE     NEWEST      NEXT       WAITING
 archive   polled    41 min ago  15:15      0        NFS sends no events
-clients   degraded  14 min ago  15:15      3 files  2 unreadable, 1 still being written, 67 otherwise missed → keepsake status clients
+clients   degraded  14 min ago  15:15      3 files  2 unreadable, 1 still being written, 67 missed for other reasons → keepsake status clients
 crm       failing   26 h ago    15:15      0        pg_dump: exit status 1: connection refused → keepsake status crm
 paused    paused    1 min ago   15:15      0        until 17:07
 weddings  guarded   2 min ago   15:15      0
@@ -79,7 +79,7 @@ func TestStatusOfOneSource(t *testing.T) {
 	all := studio()
 	same(t, rendered(t, func(o *output) { o.tellSource(all[1], statusNow) }), `
 clients     degraded
-            2 unreadable, 1 still being written, 67 otherwise missed
+            2 unreadable, 1 still being written, 67 missed for other reasons
 Path        /volume1/clients
 Newest      14 min ago (14:53), number 41, events
 Holds       48,212 files, 1.0 TiB

@@ -85,7 +85,7 @@ func (u *up) tell(e daemon.Event) {
 			writing++ // an everyday save; it comes again by itself when it rests
 			continue
 		}
-		u.out.problem(filepath.Join(u.path(e.Label), string(m.Path)), quote(strings.TrimSpace(m.Reason.String()+" "+m.Detail)))
+		u.out.problem(filepath.Join(u.path(e.Label), string(m.Path)), quote(because(m)))
 	}
 	if u.out.options.JSON {
 		fields := map[string]any{"source": e.Label, "first": e.First, "missed": e.Missing}
@@ -119,6 +119,14 @@ func (u *up) tell(e daemon.Event) {
 }
 
 // changes sums up what a snapshot brought.
+// because is why a path is missed, with the system's own words if there are any.
+func because(m tree.Missed) string {
+	if m.Detail == "" {
+		return m.Reason.String()
+	}
+	return m.Reason.String() + ": " + m.Detail
+}
+
 func changes(s tree.Stats) string {
 	var parts []string
 	for _, c := range []struct {

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // usageError marks mistakes in the command line.
@@ -26,14 +28,18 @@ func exactly(n int, what string) cobra.PositionalArgs {
 
 // strict makes usage errors of the mistakes that cobra answers with help and
 // success, or with an error that cannot be told from others.
-func strict(root *cobra.Command) {
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	})
+func strict(root *cobra.Command, showVersion func() error) {
+	root.SetFlagErrorFunc(flagError)
+	root.SuggestionsMinimumDistance = 2 // one slip of the pen is up to two letters
+	// In the place of cobra's own, which would print less than the verb does.
+	asked := root.Flags().Bool("version", false, "print the version")
 	root.Args = cobra.ArbitraryArgs
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return unknownVerb(c, args[0])
+		}
+		if *asked {
+			return showVersion()
 		}
 		return c.Help()
 	}
@@ -55,6 +61,15 @@ func strict(root *cobra.Command) {
 			}
 		}
 	}
+}
+
+// flagError makes a usage error of a flag's, in words for people.
+func flagError(c *cobra.Command, err error) error {
+	wrong, isValue := errors.AsType[*pflag.InvalidValueError](err)
+	if isValue && errors.As(err, new(*strconv.NumError)) {
+		err = fmt.Errorf("--%s takes a whole number, not %q", wrong.GetFlag().Name, wrong.GetValue())
+	}
+	return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 }
 
 func unknownVerb(root *cobra.Command, verb string) error {

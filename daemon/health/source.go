@@ -226,13 +226,17 @@ func (s Source) missing() string {
 		return n.MissedPaths[0].Line()
 	}
 	var parts []string
+	others := "missed for other reasons"
+	if n.Unreadable+n.Writing == 0 {
+		others = "missed"
+	}
 	for _, p := range []struct {
 		n    uint64
 		what string
 	}{
 		{n.Unreadable, "unreadable"},
 		{n.Writing, "still being written"},
-		{n.Missed - min(n.Missed, n.Unreadable+n.Writing), "otherwise missed"},
+		{n.Missed - min(n.Missed, n.Unreadable+n.Writing), others},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))

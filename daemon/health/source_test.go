@@ -96,7 +96,7 @@ func TestJudge(t *testing.T) {
 		{"missed the root", well(missing(health.Snapshot{Missed: 1, MissedPaths: []health.Missed{{Reason: "permission denied"}}})),
 			want{"degraded", "F", "the source itself: permission denied", "keepsake status weddings"}},
 		{"missed otherwise", well(missing(health.Snapshot{Missed: 4, Unreadable: 1})),
-			want{"degraded", "F", "1 unreadable, 3 otherwise missed", "keepsake status weddings"}},
+			want{"degraded", "F", "1 unreadable, 3 missed for other reasons", "keepsake status weddings"}},
 		{"only being written", well(missing(health.Snapshot{Missed: 3, Writing: 3})),
 			want{"waiting", "F", "3 files still being written when it was made", ""}},
 		{"missed and polled", well(unreadable, polled), want{"degraded", "F", "2 unreadable, 3 still being written", "keepsake status weddings"}},

@@ -184,7 +184,7 @@ func testBadNightsAreToldOnce(t *testing.T, c *cluster) {
 			t.Fatal(err)
 		}
 		kinds = append(kinds, e.Source+" "+e.Kind)
-		if e.Kind == "degraded" && !strings.Contains(strings.Join(e.Detail, "\n"), "crm.dump: its command failed: it printed nothing") {
+		if e.Kind == "degraded" && !strings.Contains(strings.Join(e.Detail, "\n"), "crm.dump: its command did not deliver: it printed nothing") {
 			t.Errorf("detail %q", e.Detail)
 		}
 	}

@@ -95,7 +95,7 @@ const (
 	ReasonPending    Reason = 9  // not reached yet: the snapshot is in progress
 	ReasonRequired   Reason = 10 // has to be there, and is missing or empty
 	ReasonRot        Reason = 11 // changed although its times did not; the old version was kept
-	ReasonCommand    Reason = 12 // the command that makes it failed
+	ReasonCommand    Reason = 12 // the command that makes it failed, or made less than it should
 	ReasonBundle     Reason = 13 // another part of its bundle was still being written; the previous versions of all were kept
 )
 
@@ -104,7 +104,7 @@ func (r Reason) String() string {
 	phrases := [...]string{
 		"could not be read", "permission denied", "input/output error", "vanished", "still being written",
 		"still being written, previous version kept", "unsupported name", "beyond a limit", "damaged in the repository", "not reached yet",
-		"required and not there", "changed although its times did not, old version kept", "its command failed", "another part of its bundle was still being written",
+		"required and not there", "changed although its times did not, old version kept", "its command did not deliver", "another part of its bundle was still being written",
 	}
 	if int(r) >= len(phrases) {
 		r = ReasonOther
