@@ -221,10 +221,13 @@ func (a *app) act(ctx context.Context, verb string, args any) error {
 	err = a.here(ctx, req)
 	// A user who named no repository and has none may mean the service's. Root reads where the service's is.
 	none := !a.namedRepository() && os.Geteuid() != 0 && exitCode(ctx, err) == exitNoRepository
-	if control.ForGroup(verb) && (none || errors.As(err, new(*closedError))) {
+	switch {
+	case !none && !errors.As(err, new(*closedError)):
+		return err
+	case control.ForGroup(verb):
 		return a.public(ctx, req, err)
 	}
-	return err
+	return a.membersOnly(ctx, verb, err)
 }
 
 // despite has the keepsake that listens at path carry out a verb if the service's

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"keepsake/daemon/config"
@@ -70,6 +71,24 @@ func (a *app) public(ctx context.Context, req control.Request, why error) error 
 		return &refusedError{err, "Run this with sudo, or as the user that the running keepsake has."}
 	}
 	return err
+}
+
+// membersOnly adds to err, because of which a verb cannot be carried out in this
+// process, what members of the group may ask of the service, if this user is one.
+func (a *app) membersOnly(ctx context.Context, verb string, err error) error {
+	path, _ := a.env.socket()
+	c, dialled := control.DialSocket(ctx, path, control.ClientOptions{Version: version})
+	if dialled != nil {
+		return err
+	}
+	info, heard := c.Info(ctx)
+	if heard != nil || a.namedRepository() && config.Resolve(info.Repository) != config.Resolve(a.repositoryDir()) {
+		return err
+	}
+	return &refusedError{
+		fmt.Errorf("%w; through the running keepsake members of its group may run %s, not %s", err, strings.Join(control.GroupVerbs(), ", "), verb),
+		"Run this with sudo, or as the user who owns the repository.",
+	}
 }
 
 // keptAt reports whether the keepsake that listens at path keeps this very

@@ -46,6 +46,9 @@ var groupVerbs = [...]string{"status", "snapshots", "backup-now", "ack"}
 // ForGroup reports whether members of the group may run verb.
 func ForGroup(verb string) bool { return slices.Contains(groupVerbs[:], verb) }
 
+// GroupVerbs are the verbs that members of the group may run.
+func GroupVerbs() []string { return slices.Clone(groupVerbs[:]) }
+
 // accessOf decides what peer may ask of an owner that runs as euid, and whose group is group (0: none). groups tells
 // the peer's supplementary groups; it is called only if nothing else decides.
 func accessOf(peer Peer, euid, group uint32, groups func() ([]uint32, error)) access {
