@@ -89,8 +89,8 @@ func TestPause(t *testing.T) {
 	}
 	put(t, filepath.Join(dir, "b"), "b")
 	wait(t, "known to wait", func() bool { return k.Facts()[0].Watch.Dirty > 0 })
-	if s := k.Health()[0]; s.State != health.Paused {
-		t.Errorf("state %s", s.State)
+	if s := k.Health()[0]; s.State != health.Paused || s.NextRun.Before(s.PausedUntil) {
+		t.Errorf("state %s, next %v, paused until %v", s.State, s.NextRun, s.PausedUntil)
 	}
 	f, err := daemon.RememberedFacts(r, "lib")
 	if err != nil || time.Until(f.PausedUntil) < 50*time.Minute {

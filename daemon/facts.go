@@ -45,6 +45,32 @@ func (k *Keeper) Facts() []health.Facts {
 	return all
 }
 
+// Pending tells what no snapshot holds: files that had not come to rest, and
+// whether there may be more. Asked after Run it is about what the stop left.
+func (k *Keeper) Pending() (files uint64, more bool) {
+	for _, s := range k.all() {
+		n, m := s.pending()
+		files, more = files+n, more || m
+	}
+	return files, more
+}
+
+func (s *sourceKeeper) pending() (files uint64, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more = s.facts.first || s.facts.running
+	if n := aboutSnapshot(s.facts.newest); n != nil {
+		files = n.Writing
+	}
+	if s.watcher == nil {
+		return files, more
+	}
+	st := s.watcher.Stats()
+	files = max(files, uint64(st.InFlux))
+	// What is in flux keeps its directory dirty.
+	return files, more || st.All || st.Lost || !st.Ready || st.Dirty > 0 && files == 0
+}
+
 // known is what is known of the source now.
 func (s *sourceKeeper) known(now time.Time) health.Facts {
 	s.mu.Lock()
@@ -57,6 +83,9 @@ func (s *sourceKeeper) known(now time.Time) health.Facts {
 		Newest: p.about, NewestComplete: p.whole,
 		First: p.first, Running: p.running, LastBegan: p.began, LastEnded: m.job.Ended, LastError: m.job.Error, AfterError: m.job.After, Looked: m.job.Looked,
 		Totals: p.totals, Alarms: aboutAlarms(s.k.o.Repository, m.alarms), Suspects: suspects(m.rot), Reread: p.reread,
+	}
+	if f.PausedUntil.After(now) && f.NextRun.Before(f.PausedUntil) {
+		f.NextRun = f.PausedUntil // the schedule's own time may be long over by then
 	}
 	if c.IsCommand() {
 		f.Kind = health.Command

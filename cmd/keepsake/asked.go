@@ -39,6 +39,7 @@ func backupNowHandler(ctx context.Context, s *session, args backupNowArgs, out *
 	if k == nil {
 		return errNobodyWatches
 	}
+	s.asked(out, "a snapshot is asked for", "sources", allOr(args.Sources))
 	var failed error
 	incomplete := false
 	err := k.BackupNow(ctx, args.Sources, func(l daemon.Looked) {
@@ -136,10 +137,8 @@ func pauseHandler(_ context.Context, s *session, args pauseArgs, out *output) er
 	if err := k.Pause(args.Sources, until); err != nil {
 		return &usageError{err}
 	}
-	which := "all sources"
-	if len(args.Sources) > 0 {
-		which = strings.Join(args.Sources, ", ")
-	}
+	which := allOr(args.Sources)
+	s.asked(out, "paused", "sources", which, "until", until.Format(time.RFC3339))
 	switch {
 	case out.options.JSON:
 		out.emit("paused", map[string]any{"sources": append([]string{}, args.Sources...), "until": until.Format(time.RFC3339)})
@@ -149,6 +148,14 @@ func pauseHandler(_ context.Context, s *session, args pauseArgs, out *output) er
 		out.say("Paused until %s: %s. keepsake pause 0 goes on before that.", until.Format("2006-01-02 15:04"), which)
 	}
 	return nil
+}
+
+// allOr names sources as people asked for them.
+func allOr(labels []string) string {
+	if len(labels) == 0 {
+		return "all sources"
+	}
+	return strings.Join(labels, ", ")
 }
 
 type ackArgs struct {
@@ -202,6 +209,7 @@ func ackHandler(ctx context.Context, s *session, args ackArgs, out *output) erro
 	slices.Sort(labels)
 	for _, label := range labels {
 		for _, alarm := range ended[label] {
+			s.asked(out, "an alarm is acknowledged", "source", label, "guard", alarm.Guard, "why", args.Why)
 			if out.options.JSON {
 				out.emit("acknowledged", map[string]any{"source": label, "guard": alarm.Guard, "detail": alarm.Detail, "since": alarm.Since.Format(time.RFC3339)})
 				continue

@@ -37,5 +37,16 @@ func TestBackupOfAConfiguredSource(t *testing.T) {
 	backup("a.jpg\nc.bak\nnew.jpg\n")
 	all := m.snapshots()
 	until(t, time.Minute, "the newest in status", func() bool { return m.standing("clients").Newest.Number >= uint64(len(all)) })
+	m.ok("pause", "1h")
+	m.ok("backup-now", "clients")
 	d.ends()
+	for _, want := range []string{
+		"msg=\"keepsake begins\" version=" + version + " config=" + m.configPath() + " repository=" + m.repository(),
+		"msg=ready sources=clients view=" + m.mount() + " metrics=none",
+		"msg=paused sources=\"all sources\" until=", "msg=\"a snapshot is asked for\" sources=clients by=", "msg=\"stopping;", "msg=\"keepsake has ended\"",
+	} {
+		if !strings.Contains(d.out.String(), want) {
+			t.Errorf("no %s in the log:\n%s", want, d.out.String())
+		}
+	}
 }

@@ -83,6 +83,8 @@ func (d *service) run(ctx context.Context) error {
 	}
 	stopLog := d.openLog(ctx)
 	defer stopLog()
+	a.logger().Info("keepsake begins", "version", version, "config", d.file, "repository", a.repositoryDir())
+	defer func() { a.logger().Info("keepsake has ended") }()
 	d.tellNotes(notes)
 	d.supervisor = supervise.New(d.pulse, supervise.Options{Log: a.logger()})
 	d.memory = a.config.Memory
@@ -168,16 +170,27 @@ func (d *service) keep(ctx context.Context, s *session, started func()) error {
 			d.a.logger().Error("the service manager is not told of progress", "error", err)
 		}
 	})
-	context.AfterFunc(ctx, d.supervisor.Stopping)
+	context.AfterFunc(ctx, func() {
+		d.supervisor.Stopping()
+		d.a.logger().Info("stopping; what is being read is given up, what was announced is safe")
+	})
 	// Without root's rights the system may not let others in; with them, files'
 	// own permissions decide.
 	place := viewPlace{dir: d.a.mountDir(), allowOther: d.a.config.AllowOther && os.Geteuid() == 0}
 	return s.keep(ctx, k, place, out, func() {
 		started()
+		d.a.logger().Info("ready", "sources", listed(d.a.config.Sources), "view", orNone(place.dir), "metrics", orNone(d.a.config.Metrics))
 		d.supervisor.Ready(d.summary(k))
 		work.Go(func() { d.standing(ctx, k) })
 		work.Go(func() { d.reloads(ctx, s, k) })
 	})
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
 }
 
 // standing has the manager show how the sources stand, until ctx ends.

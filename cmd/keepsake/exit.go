@@ -56,6 +56,8 @@ func remedy(err error) string {
 		return refused.next
 	}
 	switch {
+	case errors.As(err, new(*runningError)):
+		return "One keeps all sources; all other verbs work beside it. Stop it first, if another is to take its place."
 	case errors.Is(err, store.ErrNoRepository), errors.Is(err, backend.ErrNoRepository):
 		return "Create one with keepsake up DIR or keepsake init, or say where it is with --repository."
 	case errors.Is(err, crypto.ErrWrongSecret), errors.Is(err, crypto.ErrNoSlots):

@@ -19,13 +19,15 @@ func (d *service) reloads(ctx context.Context, s *session, k *daemon.Keeper) {
 			return
 		}
 		d.supervisor.Reloading()
-		if err := d.reload(ctx, s, k); err != nil {
+		changes, err := d.reload(ctx, s, k)
+		if err != nil {
 			d.a.logger().Error("the configuration is not taken over; the old one stays", "config", d.file, "error", err)
 			s.troubles.set(troubleConfig, "the new configuration is not in force, the old one stays: "+firstProblem(err))
 			d.supervisor.Ready("The new configuration is invalid, the old one stays: see keepsake config check; " + d.summary(k))
 			continue
 		}
-		d.a.logger().Info("configuration read again", "config", d.file)
+		d.a.logger().Info("configuration read again", "config", d.file,
+			"added", listed(changes.Added), "removed", listed(changes.Removed), "changed", listed(changes.Changed))
 		s.troubles.set(troubleConfig, "")
 		d.supervisor.Ready(d.summary(k))
 	}
@@ -34,13 +36,14 @@ func (d *service) reloads(ctx context.Context, s *session, k *daemon.Keeper) {
 // reload takes the file over. What counts from the next start only is compared
 // with what this process started with: a change that is taken back ends the
 // wait for a restart.
-func (d *service) reload(ctx context.Context, s *session, k *daemon.Keeper) error {
+func (d *service) reload(ctx context.Context, s *session, k *daemon.Keeper) (config.Changes, error) {
 	c, notes, err := d.readConfig()
 	if err != nil {
-		return err
+		return config.Changes{}, err
 	}
-	if _, err := k.Reload(ctx, c); err != nil {
-		return err
+	made, err := k.Reload(ctx, c)
+	if err != nil {
+		return made, err
 	}
 	d.tellNotes(notes)
 	if c.Memory != d.memory {
@@ -50,13 +53,22 @@ func (d *service) reload(ctx context.Context, s *session, k *daemon.Keeper) erro
 	changes, err := config.Changed(d.a.config, c)
 	if err != nil || len(changes.Restart) == 0 {
 		s.troubles.set(troubleRestart, "")
-		return nil // labels that moved cannot be: the keeper has refused those
+		return made, nil // labels that moved cannot be: the keeper has refused those
 	}
 	text := "some changes of the configuration count when keepsake starts again: " + strings.Join(changes.Restart, ", ")
 	if s.troubles.set(troubleRestart, text) {
 		d.a.logger().Warn(text)
 	}
-	return nil
+	return made, nil
+}
+
+// listed are the labels of sources, in one word for the log.
+func listed(sources []config.Source) string {
+	var all []string
+	for _, c := range sources {
+		all = append(all, c.Label)
+	}
+	return strings.Join(all, ", ")
 }
 
 // firstProblem says in one line what is wrong with a configuration.

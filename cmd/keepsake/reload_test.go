@@ -86,6 +86,9 @@ func TestServiceReload(t *testing.T) {
 		}()
 		m.configure("", m.directory("lib", "exclude = [\"*.tmp\"]"), m.directory("third"))
 		d.reload()
+		if !strings.Contains(d.out.String(), "added=third removed=second changed=lib\n") {
+			t.Errorf("the log does not say what changed:\n%s", d.out.String())
+		}
 		close(end)
 		written := <-done
 		has("third/a", true)

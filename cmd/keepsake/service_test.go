@@ -16,7 +16,13 @@ func TestServicePlaces(t *testing.T) {
 	if got, want := places(), "/home/alice/.local/state/keepsake /home/alice/.config/keepsake/key /home/alice/Keepsake"; got != want {
 		t.Errorf("a person's places: %s, want %s", got, want)
 	}
+	if text := e.keeping(); !strings.Contains(text, "keepsake up") {
+		t.Errorf("without a configuration of the service: %s", text)
+	}
 	e.system = true
+	if text := e.keeping(); !strings.Contains(text, "systemctl start keepsake") {
+		t.Errorf("with one: %s", text)
+	}
 	if got, want := places(), "/var/lib/keepsake /etc/keepsake/key /run/keepsake/view"; got != want {
 		t.Errorf("the service's places: %s, want %s", got, want)
 	}

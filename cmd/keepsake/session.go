@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -35,6 +36,7 @@ type session struct {
 	env     *environment
 	started time.Time
 	own     []string // directories that sources leave out
+	log     *slog.Logger
 	// keeper and mounted are set while up or the service runs.
 	keeper  atomic.Pointer[daemon.Keeper]
 	mounted atomic.Pointer[view]
@@ -115,6 +117,11 @@ func (s *session) serve(ctx context.Context, req control.Request, stream control
 	return out.fail(ctx, h(ctx, s, req.Args, out))
 }
 
+// asked notes in the log of a service what somebody had it do, and who.
+func (s *session) asked(out *output, what string, attributes ...any) {
+	s.log.Info(what, append(attributes, "by", out.peer.User(), "pid", out.peer.PID)...)
+}
+
 // own makes this process the owner of the repository's state and runs f, or
 // has the present owner carry req out.
 func (a *app) own(ctx context.Context, local *backend.Local, req control.Request, f func(context.Context, *session) error) error {
@@ -160,7 +167,7 @@ func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, er
 		}
 		switch {
 		case keeps(info.Verb):
-			return 0, fmt.Errorf("keepsake %s is running already: %w", info.Verb, &state.OwnedError{Dir: dir, PID: info.PID})
+			return 0, &runningError{info.Verb, &state.OwnedError{Dir: dir, PID: info.PID}}
 		case info.Verb == "mount":
 			return 0, fmt.Errorf("stop keepsake mount first, %s shows the snapshots itself: %w", req.Verb, &state.OwnedError{Dir: dir, PID: info.PID})
 		}
@@ -169,12 +176,24 @@ func (a *app) ask(ctx context.Context, dir string, req control.Request) (int, er
 	return c.Do(ctx, req, a.stream())
 }
 
+// runningError says that another process keeps the sources of a repository: it
+// does not end by itself.
+type runningError struct {
+	verb  string
+	owned *state.OwnedError
+}
+
+func (e *runningError) Error() string {
+	return fmt.Sprintf("keepsake %s is running already (process %d)", e.verb, e.owned.PID)
+}
+func (e *runningError) Unwrap() error { return e.owned }
+
 // keeps reports whether a verb keeps sources until it is stopped.
 func keeps(verb string) bool { return verb == "up" || verb == "daemon" }
 
 // open opens the repository in this process.
 func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) {
-	s := &session{backend: local, env: a.env, started: time.Now()}
+	s := &session{backend: local, env: a.env, started: time.Now(), log: a.logger()}
 	if config.Resolve(local.Dir()) == config.Resolve(a.configuredRepository()) {
 		s.configured = a.config.Sources
 	}

@@ -193,6 +193,15 @@ func waiting(r health.Source) string {
 	return count(r.Waiting, "file")
 }
 
+// keeping is what makes snapshots come by themselves: the service, if there is a
+// configuration for it.
+func (e *environment) keeping() string {
+	if e.system {
+		return "sudo systemctl start keepsake keeps snapshots coming"
+	}
+	return "keepsake up keeps snapshots coming"
+}
+
 // tellRepository says how the repository stands; short leaves out what is the
 // same for all sources.
 func (s *session) tellRepository(ctx context.Context, out *output, o overview, short bool) error {
@@ -214,9 +223,9 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 		})
 		return nil
 	case !short:
-		watching := "nobody is watching: keepsake up keeps snapshots coming"
-		if watched {
-			watching = "watching"
+		watching := "watching"
+		if !watched {
+			watching = "nobody is watching: " + s.env.keeping()
 		}
 		out.printf("Repository %s, %s, %s free · %s", s.backend.Dir(), count(o.snapshots, "snapshot"), size(free), watching)
 	}

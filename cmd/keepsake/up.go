@@ -81,10 +81,36 @@ func (u *up) run(ctx context.Context, dirs []string) error {
 	}
 	req := control.Request{Verb: "up", Args: json.RawMessage("{}"), Options: u.a.options()}
 	err = u.a.own(ctx, local, req, u.keep)
+	if other, ok := errors.AsType[*runningError](err); ok {
+		return &refusedError{err, u.instead(other.verb)}
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // interrupted is how it ends
 	}
 	return err
+}
+
+// instead is what to do where an up or a service runs already.
+func (u *up) instead(verb string) string {
+	var more []string
+	for _, s := range u.sources[len(u.a.config.Sources):] {
+		more = append(more, shellWord(s.Path))
+	}
+	switch {
+	case verb == "daemon":
+		return "Add a [[source]] to its configuration and reload it (systemctl reload keepsake), or stop it first."
+	case len(more) == 0:
+		return "keepsake status says how its sources stand."
+	}
+	return "Stop it (Ctrl-C where it runs), then: keepsake up " + strings.Join(more, " ") + ". What it keeps now is kept along with that."
+}
+
+// shellWord quotes a path so that the command it stands in can be copied.
+func shellWord(path string) string {
+	if !strings.ContainsAny(path, " '\"\\$`*?[]()<>|&;#~!{}\t\n") {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // chooseSources takes the directories given, those of the configuration, or
@@ -196,7 +222,7 @@ func (u *up) checkPlaces() error {
 
 // create makes the repository, after looking whether the libraries fit.
 func (u *up) create(ctx context.Context) (*backend.Local, error) {
-	need, err := u.measure(ctx)
+	need, err := u.measure(ctx, u.sources)
 	if err != nil {
 		return nil, err
 	}
@@ -213,19 +239,19 @@ func (u *up) create(ctx context.Context) (*backend.Local, error) {
 	}
 	u.out.printf("Repository  %s (new, encrypted), %s free", u.repo, size(free))
 	u.made.tellKeys(u.out)
-	u.warn()
+	u.warn(u.sources)
 	return backend.OpenLocal(u.repo, nil)
 }
 
 // warn tells of arrangements that one broken disk or one theft would end.
-func (u *up) warn() {
-	for _, s := range u.sources {
-		if sameFileSystem(s.Path, u.repo) {
+func (u *up) warn(sources []config.Source) {
+	for _, s := range sources {
+		if !s.IsCommand() && sameFileSystem(s.Path, u.repo) {
 			u.out.note("%s and its repository lie on the same disk: if it breaks, both are lost. --repository puts it elsewhere", s.Label)
 			break
 		}
 	}
-	if u.made.keyFile != "" && sameFileSystem(u.made.keyFile, u.repo) {
+	if u.made != nil && u.made.keyFile != "" && sameFileSystem(u.made.keyFile, u.repo) {
 		u.out.note("the key lies on the same disk as the repository; keep a copy of %s, or the recovery code, elsewhere", u.made.keyFile)
 	}
 }
@@ -242,10 +268,7 @@ func (u *up) saveConfig() error {
 	if u.made != nil && u.made.keyFile != "" {
 		c.KeyFile = u.made.keyFile
 	}
-	path := filepath.Join(u.a.env.configDir(), config.Name)
-	if u.a.flags.config != "" {
-		path = u.a.env.abs(u.a.flags.config)
-	}
+	path := u.configPath()
 	if c.Equal(u.a.config) && exists(path) {
 		return nil
 	}
@@ -259,6 +282,14 @@ func (u *up) saveConfig() error {
 	}
 	u.a.config = c
 	return disk.ReplaceFile(path, b, durable.PrivateFile)
+}
+
+// configPath is where up writes what it was told.
+func (u *up) configPath() string {
+	if u.a.flags.config != "" {
+		return u.a.env.abs(u.a.flags.config)
+	}
+	return filepath.Join(u.a.env.configDir(), config.Name)
 }
 
 // written is what a configuration file says that was read before; nothing if

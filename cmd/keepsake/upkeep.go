@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"keepsake/daemon"
 	"keepsake/daemon/capture"
+	"keepsake/daemon/config"
 	"keepsake/store/tree"
 )
 
@@ -25,6 +27,17 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	if u.made == nil {
 		u.out.say("Repository  %s", u.repo)
 	}
+	added := u.sources[len(u.a.config.Sources):]
+	if u.made == nil && len(added) > 0 {
+		// Measuring takes a while: not before it is sure that this one keeps them.
+		need, err := u.measure(ctx, added)
+		if err != nil {
+			return err
+		}
+		u.bytes = int64(need)
+		u.warn(added)
+	}
+	u.tellAdded(s.own, added)
 	counts := &capture.Progress{}
 	counts.Expect(u.bytes)
 	kept := u.a.config
@@ -57,7 +70,26 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	if err := u.saveConfig(); err != nil {
 		return err
 	}
-	return s.keep(ctx, k, viewPlace{dir: u.mount, refuse: true}, u.out, func() {})
+	err = s.keep(ctx, k, viewPlace{dir: u.mount, refuse: true}, u.out, func() {})
+	if ctx.Err() != nil {
+		shown()
+		u.tellStop(k.Pending())
+	}
+	return err
+}
+
+// tellStop says what a person who stopped it may rely on.
+func (u *up) tellStop(files uint64, more bool) {
+	switch {
+	case u.out.options.JSON:
+		u.out.emit("stopped", map[string]any{"files_waiting": files, "more_waiting": more})
+	case more:
+		u.out.say("Stopped. Some changes may not be in a snapshot yet; the next keepsake up takes them first.")
+	case files > 0:
+		u.out.say("Stopped. %s still being written and not in a snapshot yet; the next keepsake up looks there first.", count(files, "file"))
+	default:
+		u.out.say("Stopped. Everything seen is safe.")
+	}
 }
 
 // showProgress shows how much is safe until the returned function is called,
@@ -91,7 +123,7 @@ func (u *up) tell(e daemon.Event) {
 		fields := map[string]any{"source": e.Label, "first": e.First, "missed": e.Missing}
 		if e.Err != nil {
 			fields["error"] = e.Err.Error()
-		} else {
+		} else if e.Snapshot.Number > 0 {
 			fields["snapshot"] = snapshotFields(e.Snapshot)
 		}
 		u.out.emit("event", fields)
@@ -152,10 +184,36 @@ func (u *up) path(label string) string {
 	return label
 }
 
-// measure counts files and bytes of the sources, says them, and returns the
-// bytes that a repository of them can take.
-func (u *up) measure(ctx context.Context) (need uint64, err error) {
-	for _, s := range u.sources {
+// tellAdded says what a person may not expect of sources that are new here.
+func (u *up) tellAdded(own []string, added []config.Source) {
+	for _, s := range added {
+		var inside []string
+		for _, dir := range own {
+			if rel, err := filepath.Rel(config.Resolve(s.Path), dir); err == nil && filepath.IsLocal(rel) && exists(dir) {
+				inside = append(inside, quote(dir))
+			}
+		}
+		if len(inside) > 0 {
+			u.out.note("%s is left out of %s: it is keepsake's own", strings.Join(inside, " and "), quote(s.Label))
+		}
+	}
+	if n := len(u.sources) - len(added); n > 0 && len(added) > 0 {
+		u.out.note("from now on %s kept beside the %s of before, until its [[source]] is removed from %s", areKept(added), count(n, "source"), quote(u.configPath()))
+	}
+}
+
+func areKept(added []config.Source) string {
+	if len(added) == 1 {
+		return quote(added[0].Label) + " is"
+	}
+	return listed(added) + " are"
+}
+
+// measure counts files and bytes of sources, says them, and returns the bytes
+// that a repository of them can take.
+func (u *up) measure(ctx context.Context, sources []config.Source) (need uint64, err error) {
+	own := u.a.ownDirs(u.repo)
+	for _, s := range sources {
 		if s.IsCommand() {
 			continue // nobody knows before it has run
 		}
@@ -164,6 +222,9 @@ func (u *up) measure(ctx context.Context) (need uint64, err error) {
 		err := filepath.WalkDir(s.Path, func(path string, d os.DirEntry, err error) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
+			}
+			if err == nil && d.IsDir() && slices.Contains(own, path) {
+				return filepath.SkipDir
 			}
 			if err != nil || !d.Type().IsRegular() {
 				return nil // the backup lists what cannot be read
