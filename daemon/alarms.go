@@ -249,11 +249,12 @@ func (s *sourceKeeper) others(ctx context.Context, result *capture.Result) error
 		return err
 	}
 	snap := result.Snapshot
+	about := SnapshotFacts(ctx, s.k.o.Repository, snap)
 	s.note(func(f *facts) {
 		if store.Newest([]store.Snapshot{f.newest, snap}).ID != snap.ID {
 			return // the keeper has published a later one meanwhile
 		}
-		f.newest = snap
+		f.newest, f.about = snap, about
 		if snap.Complete() {
 			f.whole = snap.Started.Time()
 		}

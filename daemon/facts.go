@@ -59,7 +59,7 @@ func (s *sourceKeeper) pending() (files uint64, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	more = s.facts.first || s.facts.running
-	if n := aboutSnapshot(s.facts.newest); n != nil {
+	if n := s.facts.about; n != nil {
 		files = n.Writing
 	}
 	if s.watcher == nil {

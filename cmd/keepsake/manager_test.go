@@ -163,8 +163,8 @@ func (d *serviced) reload() {
 	d.m.t.Helper()
 	n := len(d.g.all())
 	check(d.m.t, d.cmd.Process.Signal(syscall.SIGHUP))
-	n = d.g.await(n, "RELOADING=1") - 1
-	d.g.await(n, "READY=1")
+	d.g.await(n, "RELOADING=1")
+	d.g.await(n, "READY=1") // which follows it, and others may have followed since
 }
 
 // ends stops the daemon and demands that this takes no longer than it may, and
