@@ -123,7 +123,9 @@ func (s *sourceKeeper) taken(ctx context.Context, t task) (task, error) {
 		return t, err
 	}
 	if t.why == causeScan {
-		t.named = append([]string{}, b.Dirs...)
+		if !b.All && len(b.Rescan) == 0 { // else it is known that events did not tell all
+			t.named = append([]string{}, b.Dirs...)
+		}
 		b.All, b.Dirs, b.Rescan = true, nil, nil
 		b.Causes = withCause(b.Causes, string(t.why))
 	}

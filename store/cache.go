@@ -14,6 +14,10 @@ type blockKey struct {
 	block int
 }
 
+// entryCost is what an entry takes besides its data: pages of small directories
+// are no larger themselves.
+const entryCost = 256
+
 // cache holds decoded blocks, least recently used out first, within a bound of
 // bytes. Callers that want the same block at the same time share one load.
 type cache struct {
@@ -33,6 +37,8 @@ type block struct {
 	off   int // of its first byte in the chunk
 	plain int // length of the whole chunk
 }
+
+func (b block) cost() int64 { return entryCost + int64(len(b.data)) }
 
 func (b block) holds(off int) bool { return off >= b.off && off-b.off < len(b.data) }
 
@@ -96,15 +102,15 @@ func (c *cache) fill(ctx context.Context, key blockKey, l *load, read func(conte
 	defer c.mu.Unlock()
 	delete(c.loads, key)
 	close(l.done)
-	if l.err != nil || int64(len(l.block.data)) > c.limit {
+	if l.err != nil || l.block.cost() > c.limit {
 		return
 	}
 	c.entries[key] = c.order.PushFront(&cached{key, l.block})
-	c.used += int64(len(l.block.data))
+	c.used += l.block.cost()
 	for c.used > c.limit {
 		oldest := c.order.Back()
 		old := c.order.Remove(oldest).(*cached)
 		delete(c.entries, old.key)
-		c.used -= int64(len(old.block.data))
+		c.used -= old.block.cost()
 	}
 }

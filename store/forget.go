@@ -125,6 +125,7 @@ func (r *Repository) forget(ctx context.Context, some []Snapshot, who, why strin
 		if err := r.record(ctx, e); err != nil {
 			return err
 		}
+		r.manifests.drop(batch)
 	}
 	return nil
 }

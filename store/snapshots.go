@@ -32,7 +32,7 @@ type Snapshot struct {
 type chainID struct{ source, writer [16]byte }
 
 // Snapshots returns all snapshots that are still wanted, oldest first, with the
-// tags that the ledger gave them. Manifests and ledger entries that cannot be
+// tags that the ledger gave them, and without the heads of other chains. Manifests and ledger entries that cannot be
 // read are returned as damage beside the others, whose use they do not prevent.
 func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []error, error) {
 	l, err := r.Ledger(ctx)
@@ -83,7 +83,7 @@ func (r *Repository) list(ctx context.Context, wanted func(SnapshotID) bool) ([]
 	return all, damaged, nil
 }
 
-// snapshot reads one manifest. Manifests never change, so the last ones read
+// snapshot reads one manifest but for its heads. Manifests never change, so the last ones read
 // are kept.
 func (r *Repository) snapshot(ctx context.Context, id SnapshotID) (Snapshot, error) {
 	if s, ok := r.manifests.get(id); ok {
@@ -98,8 +98,9 @@ func (r *Repository) snapshot(ctx context.Context, id SnapshotID) (Snapshot, err
 	if err != nil {
 		return Snapshot{}, &DamageError{Object: name, Err: err}
 	}
+	m.Heads = nil
 	s := Snapshot{ID: id, Snapshot: *m}
-	r.manifests.put(id, s)
+	r.manifests.put(s)
 	return s, nil
 }
 

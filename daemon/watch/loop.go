@@ -187,15 +187,19 @@ func (l *loop) run(ctx context.Context) {
 }
 
 // arm keeps a timer running for whatever waits for one. An idle tree costs an
-// lstat of the root and a look at the clocks per settle time.
+// lstat of the root and a look at the clocks per three settle times: events tell
+// of most that happens to the root, and both are looked at before a batch is
+// handed out. So does one that is dirty and at rest while nobody asks for it: some
+// wait for the night.
 func (l *loop) arm() {
 	after := l.opts.Clock.After
-	busy := l.all.set || len(l.pending) > 0 || len(l.doubt) > 0 || l.lost || l.cookie.waiting
+	asked := len(l.requests) > 0 && (l.all.set || len(l.pending) > 0 || len(l.doubt) > 0)
+	busy := asked || l.inFlux > 0 || len(l.deferred) > 0 || l.lost || l.cookie.waiting
 	if busy && l.tick == nil && !l.missing {
 		l.tick = after(min(max(l.opts.Settle/4, 5*time.Millisecond), time.Second))
 	}
 	if l.rootCheck == nil {
-		l.rootCheck = after(min(max(l.opts.Settle, 20*time.Millisecond), 5*time.Second))
+		l.rootCheck = after(min(max(3*l.opts.Settle, 20*time.Millisecond), 15*time.Second))
 	}
 	if l.poll == nil && len(l.unwatched)+len(l.polled) > 0 {
 		l.poll = after(l.opts.PollEvery)

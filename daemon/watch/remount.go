@@ -90,11 +90,13 @@ func (l *loop) leftOut(rel string) bool {
 	return l.excludedDir(rel)
 }
 
-// disturbed looks at what is mounted and at the root once more, just before a
-// batch is handed out, and reports whether that changed what it says.
+// disturbed looks at what is mounted, at the root and at the clocks once more,
+// just before a batch is handed out, and reports whether that changed what it
+// says.
 func (l *loop) disturbed() bool {
-	root, remounts, missing := l.root, l.stats.Remounts, l.missing
+	root, before, missing := l.root, l.stats, l.missing
 	l.checkMounts()
 	l.checkRoot()
-	return l.root != root || l.stats.Remounts != remounts || l.missing != missing
+	l.checkClock()
+	return l.root != root || l.stats.Remounts != before.Remounts || l.stats.ClockJumps != before.ClockJumps || l.missing != missing
 }
