@@ -21,7 +21,6 @@ import (
 	"keepsake/daemon/schedule"
 	"keepsake/store"
 	"keepsake/store/retention"
-	"keepsake/store/state"
 	"keepsake/store/storetest"
 )
 
@@ -54,7 +53,7 @@ type day struct {
 // published is what the test remembers of a snapshot.
 type published struct {
 	id     store.SnapshotID
-	source state.SourceID
+	source [16]byte
 	item   retention.Item
 }
 
