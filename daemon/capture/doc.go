@@ -22,7 +22,9 @@
 //     what was read is stored flagged as torn. Either way the path is listed as
 //     missed. Stores through maps move the times as writes do, since the pages
 //     of a recently changed file are written back first; one that is mapped for
-//     writing has to rest for the settle time after that.
+//     writing has to rest for the settle time after that. Where another machine
+//     stamps the times, a file that may have changed lately is read if it looks as
+//     it did in an earlier run.
 //   - What the caller's settle time lets be read as good has been at rest for so
 //     long, whether or not anybody watched it: a run that sees a file that changed
 //     just before waits, once, and what changes while it goes on is in flux.
