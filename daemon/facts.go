@@ -153,6 +153,9 @@ func SnapshotFacts(ctx context.Context, r *store.Repository, s store.Snapshot) *
 		Basis: s.Basis.String(), Complete: s.Complete(), Files: s.Stats.Files, Bytes: s.Stats.Bytes,
 		Missed: s.MissedCount, Marks: s.Marks, Why: s.Why,
 	}
+	for _, d := range s.Dropped {
+		h.Dropped = append(h.Dropped, health.Dropped{Rule: printable(d.Rule), Paths: d.Paths})
+	}
 	all, err := r.Missed(ctx, &s.Snapshot)
 	if err != nil {
 		all = s.Missed

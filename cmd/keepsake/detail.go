@@ -45,6 +45,13 @@ func (d detail) snapshots(r health.Source) {
 	}
 	d.line("Newest", "%s (%s), number %d, %s", health.Ago(n.Time, d.now), health.Clock(n.Time, d.now), n.Number, n.Basis)
 	d.line("Holds", "%s, %s", count(n.Files, "file"), size(n.Bytes))
+	if len(n.Dropped) > 0 {
+		var all []string
+		for _, r := range n.Dropped {
+			all = append(all, count(r.Paths, "path")+" by "+r.Rule)
+		}
+		d.line("Left out", "%s", strings.Join(all, ", "))
+	}
 	if len(n.Why) > 0 {
 		d.line("Scanned for", "%s", strings.Join(n.Why, ", "))
 	}

@@ -153,7 +153,7 @@ func (u *up) tell(e daemon.Event) {
 // changes sums up what a snapshot brought.
 // because is why a path is missed, with the system's own words if there are any.
 func because(m tree.Missed) string {
-	if m.Detail == "" {
+	if m.Detail == "" || m.Detail == m.Reason.String() { // the system often says the same
 		return m.Reason.String()
 	}
 	return m.Reason.String() + ": " + m.Detail

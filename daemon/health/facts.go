@@ -69,6 +69,13 @@ type Snapshot struct {
 	MissedPaths []Missed  `json:"missed_paths,omitempty"` // the first of them
 	Marks       []string  `json:"marks,omitempty"`        // guards that found something when it was made
 	Why         []string  `json:"why,omitempty"`          // why it was scanned rather than made from events
+	Dropped     []Dropped `json:"dropped,omitempty"`      // what was left out on purpose
+}
+
+// Dropped counts the paths that one rule left out; a directory counts as one.
+type Dropped struct {
+	Rule  string `json:"rule"` // "pattern *.tmp", "preset nas-droppings"
+	Paths uint64 `json:"paths"`
 }
 
 // Missed is a path that a snapshot should hold and does not, or not in its present version.

@@ -254,7 +254,7 @@ func (m Missed) Line() string {
 	if path == "" {
 		path = "the source itself"
 	}
-	if m.Detail == "" {
+	if m.Detail == "" || m.Detail == m.Reason { // the system often says the same
 		return path + ": " + m.Reason
 	}
 	return path + ": " + m.Reason + ": " + strings.ReplaceAll(m.Detail, "\n", " ")
