@@ -193,8 +193,7 @@ func (x *writer) choose() op {
 // names of a file are that had one until now, so each link has everything
 // scanned. In between it is events that have to tell all.
 func (x *writer) links() bool {
-	cycle := min(x.plan.lasts, 20*time.Second)
-	return time.Since(x.began)%cycle < cycle/5
+	return time.Since(x.began)%x.plan.lasts < x.plan.lasts/5
 }
 
 // below reports whether a directory is another one or lies in it.
