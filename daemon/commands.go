@@ -56,8 +56,8 @@ func (s *sourceKeeper) commands(ctx context.Context, c config.Source, o capture.
 			Write: command.Into(command.Options{Args: out.Command, Timeout: c.Timeout}),
 		})
 	}
-	s.part.Wait(time.Duration(len(outputs))*c.Timeout + time.Minute)
 	return s.write(ctx, o, func(ctx context.Context, o capture.Options) (*capture.Result, error) {
+		s.part.Wait(time.Duration(len(outputs))*c.Timeout + time.Minute)
 		return capture.Outputs(ctx, o, outputs)
 	})
 }

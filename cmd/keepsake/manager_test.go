@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,25 +79,25 @@ func (g *manager) all() []notification {
 	return append([]notification(nil), g.told...)
 }
 
-// count counts the messages from the n-th on that have a line beginning so.
-func (g *manager) count(n int, line string) (found int) {
-	for _, m := range g.all()[n:] {
-		for _, l := range m.lines {
-			if strings.HasPrefix(l, line) {
-				found++
-				break
-			}
+// heard are the indices of the messages from the n-th on that have a line
+// beginning so.
+func (g *manager) heard(n int, line string) (found []int) {
+	for i, m := range g.all() {
+		if i >= n && slices.ContainsFunc(m.lines, func(l string) bool { return strings.HasPrefix(l, line) }) {
+			found = append(found, i)
 		}
 	}
 	return found
 }
 
+func (g *manager) count(n int, line string) int { return len(g.heard(n, line)) }
+
 // await waits for a message from the n-th on that has a line beginning so, and
-// returns how many messages there are then.
+// returns the index of the one that follows it.
 func (g *manager) await(n int, line string) int {
 	g.t.Helper()
 	until(g.t, time.Minute, "the manager to hear "+line, func() bool { return g.count(n, line) > 0 })
-	return len(g.all())
+	return g.heard(n, line)[0] + 1
 }
 
 // configure writes the machine's configuration: what all tests need, further
@@ -163,8 +164,7 @@ func (d *serviced) reload() {
 	d.m.t.Helper()
 	n := len(d.g.all())
 	check(d.m.t, d.cmd.Process.Signal(syscall.SIGHUP))
-	d.g.await(n, "RELOADING=1")
-	d.g.await(n, "READY=1") // which follows it, and others may have followed since
+	d.g.await(d.g.await(n, "RELOADING=1"), "READY=1")
 }
 
 // ends stops the daemon and demands that this takes no longer than it may, and

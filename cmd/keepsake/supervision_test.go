@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,4 +141,62 @@ func TestServiceStops(t *testing.T) {
 			m.sound()
 		})
 	}
+}
+
+// TestServiceStuck: a file system that does not answer silences the watchdog,
+// however well the rest runs, and one that answers again is heard of again. A
+// dump that takes its time does not: the source that waits for its turn waits
+// rightly.
+func TestServiceStuck(t *testing.T) {
+	needsFUSE(t)
+	t.Parallel()
+	const watchdog = 2 * time.Second
+	// The file system is served by a process that can be stopped: the view of
+	// another repository.
+	far := newMachine(t)
+	for i := range 40 {
+		writeFile(t, far.path("lib", strconv.Itoa(i)), noise(1<<20, byte(i)))
+	}
+	far.ok("init", "-q")
+	far.ok("backup", "-q", "lib")
+	server := far.start("mount", "view")
+	server.says("Snapshots are at", time.Minute)
+
+	m := newMachine(t)
+	writeFile(t, m.path("near/a"), []byte("a"))
+	m.ok("init", "-q")
+	// The path of the snapshot, not the link to it: that one changes.
+	real, err := filepath.EvalSymlinks(far.path("view/latest/lib"))
+	check(t, err)
+	source := "[[source]]\nlabel = \"far\"\npath = \"" + real + "\"\n"
+	m.configure("max-read = \"2MiB\"\n", m.directory("near"), printing("slow", "sleep 6; echo done"))
+	d := m.daemon(watchdog)
+	progress := func() int { return d.g.count(0, "WATCHDOG=1") }
+
+	// While the slow one has its turn, and while the far one is read, it is heard of.
+	until(t, time.Minute, "the dump", func() bool { return m.standing("slow").State == "complete" })
+	if n := d.g.count(0, "STATUS=No progress"); n > 0 && !raceDetector {
+		t.Errorf("slow is taken for stuck: %v", d.g.all())
+	}
+	m.configure("max-read = \"2MiB\"\n", m.directory("near"), source)
+	d.reload()
+	m.becomes("far", "in progress")
+	began := progress()
+	until(t, time.Minute, "beats while it is read", func() bool { return progress() >= began+3 })
+	check(t, server.cmd.Process.Signal(syscall.SIGSTOP))
+	t.Cleanup(func() { _ = server.cmd.Process.Signal(syscall.SIGCONT) }) // else nothing can be unmounted
+	d.g.await(0, "STATUS=No progress: ")
+	stuck := progress()
+	time.Sleep(3 * watchdog)
+	if n := progress(); n > stuck {
+		t.Errorf("%d beats although a source does not answer", n-stuck)
+	}
+	m.standing("near") // who asks is answered
+	check(t, server.cmd.Process.Signal(syscall.SIGCONT))
+	until(t, time.Minute, "beats again", func() bool { return progress() >= stuck+3 })
+	d.ends()
+	if code := server.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("the server ended with %d", code)
+	}
+	far.gone()
 }
