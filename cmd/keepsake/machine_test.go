@@ -111,12 +111,13 @@ func (m *machine) ok(args ...string) said {
 
 // snapshot is what the tests read of a snapshot.
 type snapshot struct {
-	ID     string `json:"id"`
-	Time   string `json:"time"`
-	Source string `json:"source"`
-	Basis  string `json:"basis"`
-	Files  int    `json:"files"`
-	Missed int    `json:"missed"`
+	ID     string   `json:"id"`
+	Time   string   `json:"time"`
+	Source string   `json:"source"`
+	Basis  string   `json:"basis"`
+	Files  int      `json:"files"`
+	Missed int      `json:"missed"`
+	Marks  []string `json:"marks"`
 }
 
 func (m *machine) snapshots() []snapshot {

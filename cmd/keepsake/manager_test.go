@@ -168,8 +168,8 @@ func (d *serviced) reload() {
 }
 
 // ends stops the daemon and demands that this takes no longer than it may, and
-// that nothing is left.
-func (d *serviced) ends() {
+// that nothing is left but mounts of the test's own.
+func (d *serviced) ends(own ...string) {
 	d.m.t.Helper()
 	began := time.Now()
 	if code := d.stop(syscall.SIGTERM); code != 0 {
@@ -183,7 +183,7 @@ func (d *serviced) ends() {
 	if d.g.count(0, "STOPPING=1") != 1 {
 		d.m.t.Error("the manager did not hear of the stop")
 	}
-	d.m.gone()
+	d.m.gone(own...)
 	d.m.noSockets()
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,10 +73,12 @@ func (m *machine) up(args ...string) *running {
 	return r
 }
 
-// gone demands that nothing of keepsake is left but files.
-func (m *machine) gone() {
+// gone demands that nothing of keepsake is left but files; own are mounts of the
+// test itself.
+func (m *machine) gone(own ...string) {
 	m.t.Helper()
-	if left := mountsBelow(m.t, m.dir); len(left) > 0 {
+	left := slices.DeleteFunc(mountsBelow(m.t, m.dir), func(point string) bool { return slices.Contains(own, point) })
+	if len(left) > 0 {
 		m.t.Errorf("mounts are left: %q", left)
 	}
 	if left := processesOf(m.t, m.home); len(left) > 0 {
