@@ -104,7 +104,7 @@ func TestGroupMembers(t *testing.T) {
 	if s := m.with(at...).ok("ls", "latest"); !strings.Contains(s.stdout, "a.jpg") {
 		t.Errorf("the owner: %+v", s)
 	}
-	m.scrape(address, filepath.Join(m.home, ".local/state/keepsake"), socket)
+	m.scrape(1, address, filepath.Join(m.home, ".local/state/keepsake"), socket)
 	if code := up.stop(syscall.SIGTERM); code != 0 {
 		t.Error(code)
 	}
@@ -207,7 +207,7 @@ func TestMembersFindTheService(t *testing.T) {
 }
 
 // scrape reads the metrics at every place and has promtool check them.
-func (m *machine) scrape(address, states, public string) {
+func (m *machine) scrape(files int, address, states, public string) {
 	m.t.Helper()
 	private, err := filepath.Glob(filepath.Join(states, "*", "control.sock"))
 	if err != nil || len(private) != 1 {
@@ -228,7 +228,7 @@ func (m *machine) scrape(address, states, public string) {
 		resp.Body.Close()
 		check(m.t, err)
 		for _, want := range []string{
-			`keepsake_source_fresh{source="Pictures"} 1`, `keepsake_source_complete{source="Pictures"} 1`, `keepsake_source_files{source="Pictures"} 1`,
+			`keepsake_source_fresh{source="Pictures"} 1`, `keepsake_source_complete{source="Pictures"} 1`, fmt.Sprintf(`keepsake_source_files{source="Pictures"} %d`, files),
 			`keepsake_source_state{source="Pictures",state="complete"} 1`, "keepsake_repository_free_bytes ", "process_start_time_seconds ",
 		} {
 			if !strings.Contains(string(b), want) {

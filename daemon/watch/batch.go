@@ -89,6 +89,9 @@ func (l *loop) answer(r *request) bool {
 		return l.give(r, l.assemble(true))
 	}
 	now := l.now()
+	if l.missing && r.take {
+		l.checkRoot() // who asks now has just mounted it, perhaps
+	}
 	if l.missing {
 		if l.missingTold && !r.take {
 			return false
