@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,9 @@ func TestServiceFullDisks(t *testing.T) {
 			mend := test.spoil(t, m, disk)
 			for i := range 3 {
 				writeFile(t, filepath.Join(lib, "new", string(rune('a'+i))), noise(1<<20, byte(i)))
+			}
+			for i := range 1500 { // more than fits into the free pages of a database
+				writeFile(t, filepath.Join(lib, "notes", strconv.Itoa(i)), []byte(strconv.Itoa(i)))
 			}
 			if test.name == "repository is away" {
 				// Who asks is told, whatever the answer is.
@@ -172,7 +176,7 @@ func TestServiceSourceGoes(t *testing.T) {
 			m.becomes("lib", test.state)
 			test.back(t, m)
 			if test.state == "guarded" {
-				m.ok("backup-now")
+				m.exits(exitIncomplete, "backup-now")
 				m.becomes("lib", "guarded")
 				m.ok("ack", "lib")
 			}
