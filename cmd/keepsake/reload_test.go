@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -209,7 +210,7 @@ func TestServiceWithoutItsLog(t *testing.T) {
 	m := newMachine(t)
 	writeFile(t, m.path("lib/a"), []byte("a"))
 	m.ok("init", "-q")
-	m.configure("", m.directory("lib"), printing("pipes", "trap '' PIPE; kill -PIPE $$; (kill -PIPE $BASHPID; echo ignored) 2>&1; echo done"))
+	m.configure("", m.directory("lib"), printing("signals", "grep SigIgn /proc/self/status"))
 	r, w, err := os.Pipe()
 	check(t, err)
 	g := newManager(t)
@@ -234,6 +235,10 @@ func TestServiceWithoutItsLog(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	// A program that it starts dies of a broken pipe as everywhere.
-	m.configure("", m.directory("lib"), printing("pipes", "yes | head -1; grep SigIgn /proc/$$/status"))
+	m.becomes("signals", "complete")
+	_, mask, _ := strings.Cut(strings.TrimSpace(m.ok("dump", "latest@signals:out").stdout), "\t")
+	if n, err := strconv.ParseUint(mask, 16, 64); err != nil || n&(1<<(syscall.SIGPIPE-1)) != 0 {
+		t.Errorf("commands ignore the signals %q: %v", mask, err)
+	}
 	d.ends()
 }

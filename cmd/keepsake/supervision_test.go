@@ -149,6 +149,9 @@ func TestServiceStops(t *testing.T) {
 // rightly.
 func TestServiceStuck(t *testing.T) {
 	needsFUSE(t)
+	if os.Getenv("KEEPSAKE_LONG") == "" {
+		t.Skip("not run: KEEPSAKE_LONG is not set")
+	}
 	t.Parallel()
 	const watchdog = 2 * time.Second
 	// The file system is served by a process that can be stopped: the view of

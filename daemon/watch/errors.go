@@ -12,11 +12,10 @@ var (
 
 	// ErrStopped is returned by Next and Take when Run has ended.
 	ErrStopped = errors.New("watcher has stopped")
-
-	// ErrNoInotify is returned by Run when no inotify instance can be had at
-	// the start. The limit is the sysctl fs.inotify.max_user_instances.
-	ErrNoInotify = errors.New("no inotify instance (raise fs.inotify.max_user_instances)")
 )
+
+// errNoInotify is why nothing is watched while no inotify instance can be had.
+var errNoInotify = errors.New("no inotify instance (raise fs.inotify.max_user_instances)")
 
 // errMountedTwice is why the second of two paths to one directory has no watch.
 var errMountedTwice = errors.New("the same directory is mounted elsewhere in the tree")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -81,11 +82,17 @@ func TestNoInstance(t *testing.T) {
 	setLimit(t, instanceLimitFile, "1")
 	h := start(t, watch.Options{})
 	h.first()
-	w, err := watch.New(watch.Options{Root: t.TempDir()})
-	must(t, err)
-	if err := w.Run(t.Context()); !errors.Is(err, watch.ErrNoInotify) {
-		t.Errorf("Run without an instance: %v", err)
+	second := start(t, watch.Options{PollEvery: settle})
+	second.first()
+	if s := second.w.Stats(); s.Watches != 0 || s.AtLimit != 1 || s.LimitReached != 1 {
+		t.Errorf("without an instance: %+v", s)
 	}
+	// It is scanned by the clock instead, and watched as soon as that can be.
+	if b := second.next(time.Hour); !b.All || !slices.Contains(b.Causes, watch.CauseWatchLimit) {
+		t.Errorf("without an instance: %+v", b)
+	}
+	h.stop()
+	second.eventually("watched", func(s watch.Stats) bool { return s.Watches == 1 && s.AtLimit == 0 })
 }
 
 // shortQueue has the kernel's queues hold 16 events, for everyone on this

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -72,16 +71,12 @@ func (l *loop) closeKernel() {
 	}
 }
 
-// begin opens the first inotify instance and queues the root. What is mounted
-// is followed from before the first walk on.
-func (l *loop) begin() error {
+// begin opens the first inotify instance, if one can be had, and queues the root.
+// What is mounted is followed from before the first walk on.
+func (l *loop) begin() {
 	l.followMounts()
 	l.ahead = l.opts.WallOffset()
 	l.restart(CauseStart)
-	if l.kernel == nil {
-		return fmt.Errorf("watch %s: %w", l.opts.Root, ErrNoInotify)
-	}
-	return nil
 }
 
 // followMounts begins to follow what is mounted around the root.

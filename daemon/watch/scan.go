@@ -130,7 +130,7 @@ func (l *loop) watch(d *dir, path, rel string) bool {
 	var err error
 	switch {
 	case l.kernel == nil:
-		err = ErrNoInotify
+		err = errNoInotify
 	case l.opts.MaxWatches > 0 && l.watches >= l.opts.MaxWatches:
 		err = errWatchLimit
 	default:
@@ -143,7 +143,7 @@ func (l *loop) watch(d *dir, path, rel string) bool {
 		l.watches++
 		l.setWatchable(d)
 		return true
-	case errors.Is(err, errWatchLimit), errors.Is(err, ErrNoInotify):
+	case errors.Is(err, errWatchLimit), errors.Is(err, errNoInotify):
 		l.setUnwatched(d, atLimit, err)
 	default:
 		l.unreadable(d, err)

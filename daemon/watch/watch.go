@@ -54,8 +54,8 @@ func New(o Options) (*Watcher, error) {
 }
 
 // Run watches until ctx ends, then frees all watches, waits for its goroutines
-// and returns nil. It returns an error, ErrNoInotify among others, only if it
-// cannot begin.
+// and returns nil; ErrRunning if it has run before. While no inotify instance can
+// be had, the tree is in doubt every PollEvery, and one is asked for again.
 func (w *Watcher) Run(ctx context.Context) error {
 	if !w.running.CompareAndSwap(false, true) {
 		return ErrRunning
@@ -63,9 +63,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	defer close(w.stopped)
 	l := newLoop(w)
 	defer l.end()
-	if err := l.begin(); err != nil {
-		return err
-	}
+	l.begin()
 	l.run(ctx)
 	return nil
 }
