@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"keepsake/daemon/alert"
@@ -78,7 +79,7 @@ func standing(v health.Source) (all []alert.Condition) {
 // reasons are one condition, since there is one of each state.
 func lacks(v health.Source) string {
 	var all []string
-	if n := v.Newest; n != nil && n.Missed > n.Writing {
+	if n := v.Newest; n != nil && n.Missed > told(v) {
 		all = append(all, "the newest snapshot misses "+countOf(int(n.Missed), "path"))
 	}
 	if v.AfterError != "" {
@@ -87,12 +88,23 @@ func lacks(v health.Source) string {
 	return strings.Join(all, ", and ")
 }
 
+// told is how many of the paths that the newest snapshot misses need no word of
+// their own: files being written come by themselves, and of rotten ones an alarm
+// tells.
+func told(v health.Source) uint64 {
+	n := v.Newest.Writing
+	if slices.ContainsFunc(v.Alarms, func(a health.Alarm) bool { return a.Guard == health.GuardRot }) {
+		n += v.Newest.Rotten
+	}
+	return n
+}
+
 // lacking are the particulars of it.
 func lacking(v health.Source) (all []string) {
 	if v.AfterError != "" {
 		all = append(all, "after the snapshot: "+v.AfterError)
 	}
-	if n := v.Newest; n != nil && n.Missed > n.Writing {
+	if n := v.Newest; n != nil && n.Missed > told(v) {
 		for _, m := range n.MissedPaths {
 			all = append(all, m.Line())
 		}

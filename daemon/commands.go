@@ -57,6 +57,8 @@ func (s *sourceKeeper) commands(ctx context.Context, c config.Source, o capture.
 		})
 	}
 	return s.write(ctx, o, func(ctx context.Context, o capture.Options) (*capture.Result, error) {
+		// Only now: write has said that there is progress, and a dump may not
+		// print a byte for all of its time.
 		s.part.Wait(time.Duration(len(outputs))*c.Timeout + time.Minute)
 		return capture.Outputs(ctx, o, outputs)
 	})

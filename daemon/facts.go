@@ -166,6 +166,8 @@ func SnapshotFacts(ctx context.Context, r *store.Repository, s store.Snapshot) *
 			h.Writing++
 		case tree.ReasonPermission, tree.ReasonInput:
 			h.Unreadable++
+		case tree.ReasonRot:
+			h.Rotten++
 		}
 		if len(h.MissedPaths) < maxTold {
 			h.MissedPaths = append(h.MissedPaths, health.Missed{Path: printable(string(m.Path)), Reason: m.Reason.String(), Detail: m.Detail})

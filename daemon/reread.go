@@ -16,7 +16,10 @@ import (
 
 // rereadEvery is the distance between two rounds of the rolling re-read. Each
 // has its share of a day's budget.
-const rereadEvery = time.Hour
+const (
+	rereadEvery  = time.Hour
+	roundsPerDay = int64(24 * time.Hour / rereadEvery)
+)
 
 // maxSuspects bounds the files that are noted as suspects. A disk with more of
 // them needs another kind of help.
@@ -61,7 +64,7 @@ func (s *sourceKeeper) keepReading(ctx context.Context) {
 		if !s.rereads(conf) {
 			continue
 		}
-		if err := s.rereadOnce(ctx, &n, conf.Reread*int64(rereadEvery)/int64(24*time.Hour)); err != nil && ctx.Err() == nil {
+		if err := s.rereadOnce(ctx, &n, conf.Reread/roundsPerDay); err != nil && ctx.Err() == nil {
 			s.k.o.Log.Warn("the re-read of a source failed; it goes on in an hour", "source", conf.Label, "error", err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"keepsake/daemon"
 	"keepsake/daemon/alert"
 	"keepsake/daemon/config"
+	"keepsake/daemon/schedule"
 	"keepsake/store"
 	"keepsake/store/storetest"
 )
@@ -163,4 +164,17 @@ func (k *timed) rest(t *testing.T) {
 		l := asked(t, k.Keeper)[0]
 		return l.Err == nil && l.Snapshot.Number == 0 && k.Health()[0].Well()
 	})
+}
+
+// timesOf is a schedule of times of day.
+func timesOf(t *testing.T, times ...string) (s schedule.Schedule) {
+	t.Helper()
+	for _, text := range times {
+		at, err := schedule.ParseTime(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.At = append(s.At, at)
+	}
+	return s
 }

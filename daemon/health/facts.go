@@ -66,6 +66,7 @@ type Snapshot struct {
 	Missed      uint64    `json:"missed"`                 // all paths that it misses
 	Writing     uint64    `json:"writing,omitempty"`      // of them, files that were still being written
 	Unreadable  uint64    `json:"unreadable,omitempty"`   // of them, paths that could not be read
+	Rotten      uint64    `json:"rotten,omitempty"`       // of them, files that seem to have rotted: their earlier versions are kept
 	MissedPaths []Missed  `json:"missed_paths,omitempty"` // the first of them
 	Marks       []string  `json:"marks,omitempty"`        // guards that found something when it was made
 	Why         []string  `json:"why,omitempty"`          // why it was scanned rather than made from events

@@ -236,7 +236,8 @@ func (s Source) missing() string {
 	}{
 		{n.Unreadable, "unreadable"},
 		{n.Writing, "still being written"},
-		{n.Missed - min(n.Missed, n.Unreadable+n.Writing), others},
+		{n.Rotten, "rotten"},
+		{n.Missed - min(n.Missed, n.Unreadable+n.Writing+n.Rotten), others},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
