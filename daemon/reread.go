@@ -91,6 +91,9 @@ func (s *sourceKeeper) rereadOnce(ctx context.Context, n *rereadNote, budget int
 	if ctx.Err() != nil {
 		return ctx.Err() // what was found is found again
 	}
+	if len(r.Marks) > 0 && !s.judgedTo(r.Of) {
+		return failed // compared with what is about to raise an alarm; see rereads
+	}
 	// What was done counts, whatever ended it.
 	n.Cursor, n.Overdrawn = r.Cursor, max(0, r.Bytes-budget)
 	if !r.Cycle.IsZero() {
@@ -130,6 +133,13 @@ func (s *sourceKeeper) rereads(c config.Source) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !slices.ContainsFunc(s.memory.alarms, func(a Alarm) bool { return a.Guard != health.GuardRot })
+}
+
+// judgedTo reports whether a snapshot's marks have become alarms.
+func (s *sourceKeeper) judgedTo(number uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return number <= s.memory.job.Judged
 }
 
 // suspect notes files whose content changed though their times did not, and

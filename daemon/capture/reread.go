@@ -98,6 +98,11 @@ type RereadResult struct {
 	Transient  []string
 	Unreadable []tree.Missed // in two attempts
 
+	// Of is the number of the snapshot that was compared with, and Marks what guards
+	// found about it.
+	Of    uint64
+	Marks []string
+
 	Cursor Cursor
 	Cycle  time.Time // when the last file was done; zero if some are left
 }
@@ -125,6 +130,7 @@ func Reread(ctx context.Context, options RereadOptions) (RereadResult, error) {
 	if err != nil || !ok {
 		return result, err
 	}
+	result.Of, result.Marks = newest.Number, newest.Marks
 	v, err := newVerifier(&o, &newest)
 	if err != nil {
 		return result, err

@@ -227,7 +227,7 @@ func (s Source) missing() string {
 	}
 	var parts []string
 	others := "missed for other reasons"
-	if n.Unreadable+n.Writing == 0 {
+	if n.Unreadable+n.Writing+n.Rotten == 0 {
 		others = "missed"
 	}
 	for _, p := range []struct {
