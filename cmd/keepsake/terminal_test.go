@@ -114,6 +114,9 @@ func TestTerminal(t *testing.T) {
 	for typed, want := range map[string]int{recovery: exitOK, "nonsense": exitPassword} {
 		list, keyboard := m.terminal("key", "list")
 		list.says("Password or recovery code: ", time.Minute)
+		if next := "keepsake key add --new-key-file " + filepath.Join(m.home, ".config/keepsake/key"); !strings.Contains(list.out.String(), next) {
+			t.Errorf("it does not say %q:\n%s", next, list.out.String())
+		}
 		_, err := keyboard.WriteString(typed + "\n")
 		check(t, err)
 		if code := list.ended(); code != want {
