@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -257,11 +258,7 @@ func (d *day) measure(hour int) figures {
 	if err := d.place.Backend.Close(); err != nil { // what it keeps open for reading is bounded, and comes and goes
 		d.t.Fatal(err)
 	}
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	f := figures{m.HeapAlloc, runtime.NumGoroutine(), len(descriptors(d.t, ""))}
+	f := figures{heapInUse(), runtime.NumGoroutine(), len(descriptors(d.t, ""))}
 	n := 0
 	d.mu.Lock()
 	for _, all := range d.published {
@@ -272,6 +269,20 @@ func (d *day) measure(hour int) figures {
 		hour, f.heap>>10, f.goroutines, f.descriptors, d.clock.fired, d.lines.n, n, len(snapshots(d.t, d.repo)),
 		sizeOfTree(d.t, d.place.Dir), fileSize(d.t, d.repo.State().Dir(), "state.db")>>10, fileSize(d.t, d.repo.State().Dir(), "index.db")>>10)
 	return f
+}
+
+// heapInUse is what is reachable. Pools and finalizers let go of theirs some
+// collections later, so of several looks the least counts.
+func heapInUse() uint64 {
+	least := uint64(math.MaxUint64)
+	for range 4 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		least = min(least, m.HeapAlloc)
+	}
+	return least
 }
 
 func fileSize(t *testing.T, dir, name string) int64 {
@@ -333,7 +344,11 @@ func (d *day) live() (early, late figures) {
 // compare demands that a day leaves nothing behind.
 func (d *day) compare(early, late figures) {
 	d.t.Helper()
-	if late.heap > early.heap+early.heap/10 {
+	most := early.heap + early.heap/10
+	if hours() < 24 {
+		most += 256 << 10 // a buffer that a pool has not let go of yet
+	}
+	if late.heap > most {
 		d.t.Errorf("the heap grew from %d to %d KiB", early.heap>>10, late.heap>>10)
 	}
 	if late.goroutines != early.goroutines || late.descriptors != early.descriptors {

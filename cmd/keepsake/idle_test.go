@@ -132,3 +132,46 @@ func TestIdle(t *testing.T) {
 		t.Errorf("%d switches per minute by a daemon with nothing to do", perMinute)
 	}
 }
+
+// TestMillion: the daemon keeps a million files in 10,000 directories within
+// 200 MiB, and takes a snapshot of ten that changed in under a second of work.
+func TestMillion(t *testing.T) {
+	if os.Getenv("KEEPSAKE_LONG") == "" {
+		t.Skip("not run: KEEPSAKE_LONG is not set")
+	}
+	m := newMachine(t)
+	m = m.with("KEEPSAKE_SOCKET=" + m.path("control.sock"))
+	lib := m.path("lib")
+	name := func(dir, file int) string {
+		return filepath.Join(lib, fmt.Sprintf("%03d/%02d/IMG_%04d.xmp", dir/100, dir%100, file))
+	}
+	const dirs, perDir = 10_000, 100
+	for dir := range dirs {
+		check(t, os.MkdirAll(filepath.Dir(name(dir, 0)), 0o755))
+		for file := range perDir {
+			check(t, os.WriteFile(name(dir, file), fmt.Appendf(nil, "%d %d", dir, file), 0o644))
+		}
+	}
+	began := time.Now()
+	d := keptBy(t, m, lib)
+	t.Logf("first snapshot and scan of %d files in %v; resident %d MiB, at most %d MiB, of which the heap and the like %d MiB",
+		dirs*perDir, time.Since(began).Round(time.Second), d.procStatus("VmRSS")>>10, d.procStatus("VmHWM")>>10, d.procStatus("RssAnon")>>10)
+	before := m.sources()[0]
+	for i := range 10 {
+		writeFile(t, name(i*dirs/10, 50), []byte("changed"))
+	}
+	var after health.Source
+	until(t, patience, "the snapshot of ten files", func() bool {
+		after = m.sources()[0]
+		return after.Newest.Number > before.Newest.Number && !after.Running
+	})
+	took := after.LastEnded.Sub(after.LastBegan)
+	t.Logf("ten files: basis %s, %d bytes read, task %v; resident %d MiB, anonymous %d MiB", after.Newest.Basis, after.Totals.ReadBytes-before.Totals.ReadBytes,
+		took.Round(time.Millisecond), d.procStatus("VmRSS")>>10, d.procStatus("RssAnon")>>10)
+	if after.Newest.Basis != "events" || after.Totals.ReadBytes-before.Totals.ReadBytes != 10*uint64(len("changed")) {
+		t.Errorf("basis %s, %d bytes read", after.Newest.Basis, after.Totals.ReadBytes-before.Totals.ReadBytes)
+	}
+	if took > 10*time.Second || d.procStatus("RssAnon")>>10 > 200 {
+		t.Errorf("task %v, %d MiB", took, d.procStatus("RssAnon")>>10)
+	}
+}
