@@ -23,6 +23,7 @@ import (
 type stormPlan struct {
 	files, dirs, writers int
 	lasts                time.Duration
+	single               bool          // no file has several names
 	pause                time.Duration // of a writer between two operations, on average
 	settle, every        time.Duration
 	watches              int // the limit, where there is one
@@ -228,6 +229,25 @@ func TestStorm(t *testing.T) {
 	k.m.ok("check")
 	if j.snapshots < 2 {
 		t.Errorf("%d snapshots prove little", j.snapshots)
+	}
+}
+
+// TestStormByEvents is the storm without hard links, which have everything scanned
+// while there are so many changes: here nothing but events tells what changed.
+func TestStormByEvents(t *testing.T) {
+	long(t)
+	plan := newStormPlan()
+	plan.single = true
+	k, writers := newKept(t, plan)
+	k.start()
+	k.blow(writers)
+	time.Sleep(k.plan.lasts)
+	k.calm()
+	t.Log(k.tally())
+	k.equal()
+	k.stop()
+	if j := judgeAll(k); j.bases < j.snapshots/2 {
+		t.Errorf("only %d of %d snapshots are made from events", j.bases, j.snapshots)
 	}
 }
 

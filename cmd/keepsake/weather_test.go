@@ -123,7 +123,7 @@ func (w *weather) writers() []*writer {
 		work.Go(func() {
 			for range w.plan.files / w.plan.writers {
 				all[i].do(opCreate, false)
-				if all[i].r.IntN(20) == 0 {
+				if !w.plan.single && all[i].r.IntN(20) == 0 {
 					all[i].do(opLink, false)
 				}
 			}
@@ -193,7 +193,7 @@ func (x *writer) choose() op {
 // names of a file are that had one until now, so each link has everything
 // scanned. In between it is events that have to tell all.
 func (x *writer) links() bool {
-	return time.Since(x.began)%x.plan.lasts < x.plan.lasts/5
+	return !x.plan.single && time.Since(x.began)%x.plan.lasts < x.plan.lasts/5
 }
 
 // below reports whether a directory is another one or lies in it.

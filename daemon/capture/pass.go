@@ -48,7 +48,6 @@ type pass struct {
 	reading       atomic.Int64 // when the first file was read, Unix ns; 0 before
 	mapped        mapped
 	waits         atomic.Pointer[time.Time] // since when readers have been waiting for mapped files; nil before
-	emptyWaits    atomic.Pointer[time.Time] // since when files that are empty are waited for
 
 	jobs    chan *fileJob
 	pieces  chan *piece

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"keepsake/store/tree"
 )
 
@@ -101,21 +103,14 @@ func halfway(s stat, fs mounted, previous *tree.Node) bool {
 		previous.CTime == s.ctime && previous.Size != s.size && previous.Flags&tree.Racy == 0
 }
 
-// emptied looks again at a file that is empty and has blocks all the same, or had
-// none on the disk yet: it may be halfway, and have no earlier version that tells.
-// All these waits of a pass together are bounded, as empty files may be many.
-func (p *pass) emptied(ctx context.Context, fd int, s stat) (stat, error) {
-	settle := p.options.Settle
-	if s.size > 0 || settle <= 0 || s.blocks == 0 && !recent(s) {
+// emptied looks again at a file that is empty, which may be halfway and have no
+// earlier version that tells. Asking where its data is waits for whoever is
+// changing it: ext4 and btrfs lock the inode for both.
+func emptied(fd int, s stat) (stat, error) {
+	if s.size > 0 {
 		return s, nil
 	}
-	now := time.Now()
-	if !p.emptyWaits.CompareAndSwap(nil, &now) && now.Sub(*p.emptyWaits.Load()) > patience*settle {
-		return s, nil
-	}
-	if err := pause(ctx, quietMargin); err != nil {
-		return s, err
-	}
+	_, _ = unix.Seek(fd, 0, unix.SEEK_DATA) // fails, as there is none
 	again, err := statAt(fd, "")
 	if err == nil && (again.size != s.size || again.ctime != s.ctime) {
 		err = errUnrested
