@@ -218,6 +218,7 @@ type sourceStatus struct {
 		Basis  string
 		Why    []string
 	}
+	Running     bool
 	LastError   string    `json:"last_error"`
 	PausedUntil time.Time `json:"paused_until"`
 }

@@ -183,7 +183,14 @@ func TestServiceStuck(t *testing.T) {
 	}
 	m.configure("max-read = \"2MiB\"\n", m.directory("near"), source)
 	d.reload()
-	m.becomes("far", "in progress")
+	// A first look may find that the files have not rested, and takes no time.
+	until(t, time.Minute, "the long read", func() bool {
+		if !m.standing("far").Running {
+			return false
+		}
+		time.Sleep(time.Second)
+		return m.standing("far").Running
+	})
 	began := progress()
 	until(t, time.Minute, "beats while it is read", func() bool { return progress() >= began+3 })
 	check(t, server.cmd.Process.Signal(syscall.SIGSTOP))
