@@ -117,9 +117,12 @@ func TestFacts(t *testing.T) {
 	events := make(chan daemon.Event, 1000)
 	k := kept(t, r, configured(dir, hourly), events)
 	<-events
-	wait(t, "complete", func() bool { return k.Health()[0].Well() })
+	wait(t, "complete, and the next look planned", func() bool {
+		s := k.Health()[0]
+		return s.Well() && s.NextRun.After(time.Now())
+	})
 	s := k.Health()[0]
-	if s.State != health.Complete || s.Newest.Files != 2 || s.Gap != time.Hour || s.NextRun.Before(time.Now()) || s.Totals.Complete == 0 {
+	if s.State != health.Complete || s.Newest.Files != 2 || s.Gap != time.Hour || s.Totals.Complete == 0 {
 		t.Errorf("%+v", s)
 	}
 	wait(t, "watched", func() bool { return k.Facts()[0].Watch.Watches == 2 })
