@@ -101,9 +101,6 @@ func (d detail) runs(r health.Source) {
 	}
 	if re := r.Reread; re.Files > 0 || !re.RoundEnded.IsZero() {
 		text := fmt.Sprintf("%s, %s since the start", count(re.Files, "file"), size(re.Bytes))
-		if re.Done > 0 {
-			text += fmt.Sprintf("; %.0f %% of this round", re.Done*100)
-		}
 		if !re.RoundEnded.IsZero() {
 			text += "; read back in full " + health.Ago(re.RoundEnded, d.now)
 		}

@@ -107,7 +107,6 @@ type Reread struct {
 	Bytes      uint64    `json:"bytes"` // read again since the process started
 	Files      uint64    `json:"files"`
 	Mismatches uint64    `json:"mismatches"`           // found since the process started
-	Done       float64   `json:"done"`                 // share of the round under way, 0 to 1
 	RoundEnded time.Time `json:"round_ended,omitzero"` // when everything had been read again the last time
 }
 

@@ -20,21 +20,6 @@ func (s Schedule) Next(after time.Time) (next time.Time, ok bool) {
 	return next, ok
 }
 
-// Due reports whether an At time lies after the last run and not after now:
-// one that was missed. The zero last means that there was no run yet. A last
-// run in the future says that the clock was set back since; then nobody knows
-// what was missed, and a run is due.
-func (s Schedule) Due(last, now time.Time) bool {
-	if len(s.At) == 0 {
-		return false
-	}
-	if last.IsZero() || last.After(now) {
-		return true
-	}
-	next, ok := s.Next(last.In(now.Location()))
-	return ok && !next.After(now)
-}
-
 // around is how far before and after a moment Gap looks: a week, since that is
 // the period of every schedule.
 const around = 7 * 24 * time.Hour

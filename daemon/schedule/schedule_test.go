@@ -123,9 +123,6 @@ func TestNever(t *testing.T) {
 		if next, ok := s.Next(time.Now()); ok || !next.IsZero() {
 			t.Errorf("%+v: %v", s, next)
 		}
-		if s.Due(time.Time{}, time.Now()) && len(s.At) == 0 {
-			t.Errorf("%+v is due", s)
-		}
 	}
 }
 
@@ -157,30 +154,6 @@ func TestNext(t *testing.T) {
 		if got := next.Format(time.RFC3339Nano); !ok || got != c.want {
 			t.Errorf("%v after %s in %s: %s, want %s", c.times, c.after, c.zone, got, c.want)
 		}
-	}
-}
-
-func TestDue(t *testing.T) {
-	s := schedule.Schedule{At: at(t, "02:30")}
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, zone(t, "Europe/Berlin"))
-	for _, c := range []struct {
-		name string
-		last time.Time
-		want bool
-	}{
-		{"ran this morning", now.Add(-9 * time.Hour), false},
-		{"slept over it", now.Add(-10 * time.Hour), true},
-		{"never ran", time.Time{}, true},
-		{"ran long ago, told in another zone", now.AddDate(-1, 0, 0).UTC(), true},
-		{"clock was set back", now.AddDate(1, 0, 0), true},
-		{"just now", now, false},
-	} {
-		if got := s.Due(c.last, now); got != c.want {
-			t.Errorf("%s: due %v", c.name, got)
-		}
-	}
-	if (schedule.Schedule{Every: time.Hour}).Due(time.Time{}, now) {
-		t.Error("every is due")
 	}
 }
 
