@@ -29,12 +29,9 @@ func (s *studio) showBehind(at string, clock ...time.Duration) {
 	root, err := fs.NewLoopbackRoot(behind)
 	must(s.t, err)
 	for _, by := range clock {
-		data := root.(*fs.LoopbackNode).RootData
-		data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-			return &otherClock{fs.LoopbackNode{RootData: data}, by}
-		}
-		root = data.NewNode(data, nil, "", nil)
-		data.RootNode = root
+		plain := root.(*fs.LoopbackNode)
+		root = &otherClock{plain, by}
+		plain.RootData.RootNode = root
 	}
 	second := time.Second
 	server, err := fs.Mount(at, root, &fs.Options{
@@ -50,8 +47,13 @@ func (s *studio) showBehind(at string, clock ...time.Duration) {
 
 // otherClock is a file of a machine whose clock is ahead, or late.
 type otherClock struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	ahead time.Duration
+}
+
+// WrapChild makes what lies in a directory have its directory's clock.
+func (n *otherClock) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbedder {
+	return &otherClock{child.(*fs.LoopbackNode), n.ahead}
 }
 
 func (n *otherClock) stamp(a *fuse.Attr) {
@@ -88,6 +90,11 @@ func TestPolledByAnotherClock(t *testing.T) {
 			s := newStudio(t, paces(), polledOften)
 			s.showBehind(s.dir, ahead)
 			put(t, s.path("before"), "x")
+			info, err := os.Stat(filepath.Join(s.dir, "before"))
+			must(t, err)
+			if off := time.Until(info.ModTime()) - ahead; off.Abs() > 30*time.Second {
+				t.Fatalf("the other clock is %v ahead: this test proves nothing", off+ahead)
+			}
 			s.keep(s.appends(s.p.pause), s.truncates(), s.backdates())
 			s.allGood(func(rel string, b []byte) bool { return rel == "before" || s.isWhole(rel, b) })
 		})

@@ -196,6 +196,9 @@ func (p *pass) readOnce(j *fileJob, r *fileReader) (n *tree.Node, changed bool, 
 		if before, err = p.rest(j.ctx, j, fd, before, fs); err != nil {
 			return nil, false, err
 		}
+		if before, err = emptied(fd, before); err != nil {
+			return nil, false, err
+		}
 	}
 	if n, err = p.describe(j.ctx, fd, "", before, fs, j.previous); err != nil {
 		return nil, false, err
