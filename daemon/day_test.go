@@ -109,6 +109,7 @@ func newDay(t *testing.T, change func(d *day, c *config.Config)) *day {
 	if change != nil {
 		change(d, &c)
 	}
+	calmDown()
 	d.keep(c)
 	return d
 }
@@ -240,10 +241,12 @@ func (d *day) work() {
 		}
 	}
 	put(d.t, d.path("dumped"), strings.Repeat(fmt.Sprintf("insert into t values (%d);\n", r), 1000))
-	// The files' times are real. A bundle that was written a moment ago counts as
-	// being written.
-	time.Sleep(60 * time.Millisecond)
+	calmDown()
 }
+
+// calmDown lets real time pass, which files' times are of: a bundle that was
+// written a moment ago counts as being written.
+func calmDown() { time.Sleep(60 * time.Millisecond) }
 
 // figures are what a moment costs.
 type figures struct {
