@@ -141,3 +141,30 @@ func TestNothingRunIsAnError(t *testing.T) {
 		t.Error("a missing leg was taken for a success")
 	}
 }
+
+// TestSecondRun: what failed beside others and passes by itself counts as passed,
+// and is told; what fails twice has failed, and a broken package gets no second run.
+func TestSecondRun(t *testing.T) {
+	result := func(name, action string) string {
+		return `{"Action":"run","Package":"k","Test":"` + name + `"}` + "\n" + `{"Action":"` + action + `","Package":"k","Test":"` + name + `"}` + "\n"
+	}
+	first := result("TestA", "pass") + result("TestB/x", "fail") + result("TestB", "fail") + result("TestC", "fail")
+	second := result("TestB/x", "pass") + result("TestB", "pass") + result("TestC", "fail")
+	names := legs(t, first, second)
+	var out bytes.Buffer
+	if err := run([]string{"-failed", names[0]}, nil, &out); err != nil || out.String() != "k\t^(TestB|TestC)$\n" {
+		t.Errorf("to run again: %q, %v", out.String(), err)
+	}
+	out.Reset()
+	if err := run([]string{names[0] + "+" + names[1]}, nil, &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "unsteady: k TestB failed beside others and passed by itself\nfailed: k TestC\n3 passed, 1 failed, 0 skipped\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	broken := legs(t, result("TestA", "pass")+`{"Action":"fail","Package":"p"}`+"\n")
+	out.Reset()
+	if err := run([]string{"-failed", broken[0]}, nil, &out); err != nil || out.Len() > 0 {
+		t.Errorf("a package that did not build: %q, %v", out.String(), err)
+	}
+}

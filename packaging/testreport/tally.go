@@ -13,6 +13,8 @@ import (
 type tally struct {
 	results map[test]string // the worst of "pass", "skip" and "fail"; "run" while the test has not ended
 	said    map[test]string // the output of skipped tests
+	// unsteady are tests that failed beside others and passed by themselves.
+	unsteady []test
 }
 
 // maxSaid is how much of a test's output is kept to find the reason of a skip.
@@ -67,6 +69,9 @@ func (t *tally) add(r io.Reader) error {
 
 // print lists skips and failures and ends with the count.
 func (t *tally) print(w io.Writer) {
+	for _, id := range t.unsteady {
+		fmt.Fprintf(w, "unsteady: %s failed beside others and passed by itself\n", id)
+	}
 	count := map[string]int{}
 	for _, id := range slices.SortedFunc(maps.Keys(t.results), compareTests) {
 		result := t.results[id]
