@@ -25,7 +25,7 @@ type disaster struct {
 
 var disasters = []disaster{
 	{"unmounted", func(h *house) { h.tool("umount", h.lib) }, []string{"emptied", "other-file-system", "shrunk"}, "no file is left of 9", false},
-	{"unmounted while a file is open", func(h *house) {
+	{"its disk taken away while a file is open", func(h *house) {
 		f, err := os.Open(h.media()[0])
 		check(h.t, err)
 		h.t.Cleanup(func() { f.Close() })
