@@ -10,6 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"keepsake/crypto"
+	"keepsake/fusefs/catalogue"
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -31,11 +32,11 @@ var (
 	_ fs.NodeOnForgetter    = (*dir)(nil)
 )
 
-// snapshotRoot makes the folder of a snapshot.
-func (v *view) snapshotRoot(s *snapshot) *dir {
+// snapshotRoot makes a folder of a snapshot with that number.
+func (v *view) snapshotRoot(s *catalogue.Snapshot, no number) *dir {
 	return &dir{
-		entry: entry{v: v, snap: s.id, no: v.hash.snapshot(s.id), attr: attrOf(s.root, v.acls)},
-		pages: s.root.Pages, entries: s.root.Entries, root: s.root,
+		entry: entry{v: v, snap: s.ID, no: no, attr: attrOf(s.Root, v.acls)},
+		pages: s.Root.Pages, entries: s.Root.Entries, root: s.Root,
 	}
 }
 

@@ -4,26 +4,19 @@
 //	MOUNT/README.txt                                 what this is
 //	MOUNT/latest/<source>                            a relative symlink into snapshots/
 //	MOUNT/snapshots/<source>/<time>/…                the snapshot's tree
+//	MOUNT/previous/<source>/@GMT-<time>/…            the same tree, for Samba's shadow_copy2
 //
 // # Vocabulary
 //
 // A list is a directory that grows as snapshots are taken: the root, latest,
-// snapshots and the directory of each source. Everything below a snapshot's
-// folder is an entry: it never changes. A run is a piece of a directory's
-// listing that is kept decoded.
+// snapshots, previous and the directories of each source in them. Everything
+// below a snapshot's folder is an entry: it never changes. A run is a piece of
+// a directory's listing that is kept decoded.
 //
 // # Names
 //
-// A source is named by its label, made safe as a file name. Two sources whose
-// names differ at most in case are told apart: the one whose first snapshot is
-// older keeps the plain name, the other gets "-" and eight digits of its id.
-// A snapshot is named by when it was started, in the zone of the captured
-// machine. Of two that were started in the same second the later in the order
-// of the chain gets "-" and eight digits of its id. Snapshots that were
-// published while their run was still under way are hidden as soon as the same
-// source has a later finished one; they keep their names meanwhile. latest
-// leads to what store.Newest calls the newest: by numbers within a chain, and
-// a finished one before any in progress.
+// What the folders of lists are called, and which there are, is the business of
+// package catalogue.
 //
 // # Invariants
 //
@@ -33,7 +26,8 @@
 //   - An inode number and its generation are 128 bits of one hash over the
 //     snapshot and the path, or the group of hard links. A lookup that meets a
 //     live node of the same numbers compares the two; if they are not the same
-//     node it is refused.
+//     node it is refused. The trees in snapshots/ and previous/ have numbers of
+//     their own, since a directory must have one place.
 //   - What is inside a snapshot is cached by the kernel for a day. Lists are
 //     read again at most once a second, and at once by Refresh.
 //   - Every operation answers within Options.Patience, whatever the repository
@@ -59,5 +53,6 @@
 // # Refusals
 //
 // Mount refuses a directory that is not empty or where something else is
-// mounted. It heals the mount that a killed process left behind.
+// mounted, and heals the mount that a killed process left behind; see package
+// mountpoint.
 package fusefs

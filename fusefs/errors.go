@@ -10,13 +10,6 @@ import (
 )
 
 var (
-	// ErrNotEmpty says that the mount point holds files, which a mount would hide.
-	ErrNotEmpty = errors.New("mount point is not empty")
-	// ErrMounted says that something is mounted at the mount point.
-	ErrMounted = errors.New("something is mounted there already")
-	// ErrNoFUSE says that this machine cannot mount. Its message says what to install.
-	ErrNoFUSE = errors.New("this machine has no FUSE: install the package fuse3 (for instance: apt install fuse3); everything but mounting works without it")
-
 	errTooSlow     = errors.New("the repository did not answer in time")
 	errInterrupted = errors.New("interrupted")
 	errUnmounted   = errors.New("the view is being unmounted")

@@ -3,8 +3,6 @@ package fusefs
 import (
 	"context"
 	"time"
-
-	"keepsake/store"
 )
 
 // MountColliding is Mount, and every path and every group of links gets one of
@@ -34,18 +32,6 @@ func (m *Mounted) RunNodes() int {
 	return m.v.runs.nodes
 }
 
-// Names returns the folder names that a catalogue of snapshots has, by source.
-func Names(all []store.Snapshot) (folders map[string][]string, latest map[string]string) {
-	folders, latest = map[string][]string{}, map[string]string{}
-	for _, s := range newCatalogue(all).sources {
-		for _, snap := range s.snapshots {
-			folders[s.name] = append(folders[s.name], snap.name)
-		}
-		latest[s.name] = s.latest.name
-	}
-	return folders, latest
-}
-
 // Within runs within with a view that waits so long.
 func Within(request context.Context, patience time.Duration, op func(context.Context) (int, error)) (int, error) {
 	v := newView(context.Background(), Options{Patience: patience}.withDefaults())
@@ -64,6 +50,3 @@ var Errno = errno
 
 // Masked is the mode that a kernel without ACLs is told.
 var Masked = masked
-
-// SafeLabel is a label as a path component.
-var SafeLabel = safeLabel

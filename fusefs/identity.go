@@ -40,6 +40,7 @@ const (
 	ofLinks
 	ofList
 	ofLatest
+	ofPrevious
 )
 
 func (h hash) path(parent number, name string) number {
@@ -52,6 +53,12 @@ func (h hash) path(parent number, name string) number {
 
 func (h hash) snapshot(id store.SnapshotID) number {
 	return h(append([]byte{ofSnapshot}, id[:]...))
+}
+
+// previous is the number of the folder that a snapshot has for Samba. What lies
+// in it has numbers of its own too, but for files with several names.
+func (h hash) previous(id store.SnapshotID) number {
+	return h(append([]byte{ofPrevious}, id[:]...))
 }
 
 // links is the number of a file with several names in one snapshot. What they

@@ -8,6 +8,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
+	"keepsake/fusefs/catalogue"
 	"keepsake/store/tree"
 )
 
@@ -16,13 +17,15 @@ const (
 	listRoot byte = iota
 	listLatest
 	listSnapshots
-	listSource
+	listSource // snapshots/<source>
+	listPrevious
+	listPreviousOf // previous/<source>
 )
 
 // listID names a list.
 type listID struct {
 	kind   byte
-	source [16]byte // of listSource
+	source [16]byte // of listSource and listPreviousOf
 }
 
 // readme is the README.txt at the root of the mount.
@@ -30,6 +33,7 @@ const readme = `This is a view of your backups by keepsake. Nothing in it can be
 
 latest/NAME               the newest snapshot of a source, as an ordinary folder
 snapshots/NAME/TIME       every snapshot, named by when it was taken, local time with offset
+previous/NAME/@GMT-TIME   the same for Samba, which shows them as Windows' "Previous Versions"
 
 To restore, copy files out with any program, or run: keepsake restore SNAPSHOT:PATH --target DIR
 New snapshots appear by themselves. A file that gives "Input/output error" is damaged in the
@@ -39,6 +43,7 @@ repository: run keepsake check --read-data.
 const (
 	nameLatest    = "latest"
 	nameSnapshots = "snapshots"
+	namePrevious  = "previous"
 	nameReadme    = "README.txt"
 )
 
@@ -74,19 +79,25 @@ func (l *list) same(m member) bool {
 func (l *list) OnForget() { l.v.table.forget(l.no, l) }
 
 // names lists what l holds now.
-func (l *list) names(c *catalogue) []string {
+func (l *list) names(c *catalogue.Catalogue) []string {
 	var all []string
 	switch l.id.kind {
 	case listRoot:
-		return []string{nameReadme, nameLatest, nameSnapshots}
-	case listLatest, listSnapshots:
-		for _, s := range c.sources {
-			all = append(all, s.name)
+		return []string{nameReadme, nameLatest, nameSnapshots, namePrevious}
+	case listLatest, listSnapshots, listPrevious:
+		for _, s := range c.Sources {
+			all = append(all, s.Name)
 		}
 	case listSource:
-		if s := c.byID[l.id.source]; s != nil {
-			for _, snap := range s.snapshots {
-				all = append(all, snap.name)
+		if s := c.ByID(l.id.source); s != nil {
+			for _, snap := range s.Snapshots {
+				all = append(all, snap.Name)
+			}
+		}
+	case listPreviousOf:
+		if s := c.ByID(l.id.source); s != nil {
+			for _, snap := range s.Previous {
+				all = append(all, snap.Previous())
 			}
 		}
 	}
@@ -94,39 +105,56 @@ func (l *list) names(c *catalogue) []string {
 }
 
 // child makes the node of a name, or returns nil if there is none.
-func (l *list) child(c *catalogue, name string) (m member, id number, mode uint32) {
+func (l *list) child(c *catalogue.Catalogue, name string) (m member, id number, mode uint32) {
 	switch l.id.kind {
 	case listRoot:
-		switch name {
-		case nameReadme:
-			return &note{v: l.v, no: l.v.hash.list(listRoot, name), text: []byte(readme)}, l.v.hash.list(listRoot, name), unix.S_IFREG
-		case nameLatest, nameSnapshots:
-			kind := listLatest
-			if name == nameSnapshots {
-				kind = listSnapshots
-			}
-			child := l.v.list(listID{kind: kind})
-			return child, child.no, unix.S_IFDIR
-		}
+		return l.v.top(name)
 	case listLatest:
-		if s := c.byName[name]; s != nil {
-			link := &pointer{v: l.v, source: s.id, target: s.target(), when: s.latest.started}
-			link.no = l.v.hash.latest(s.id, link.target)
+		if s := c.Source(name); s != nil {
+			link := &pointer{v: l.v, source: s.ID, target: target(s), when: s.Latest.Started}
+			link.no = l.v.hash.latest(s.ID, link.target)
 			return link, link.no, unix.S_IFLNK
 		}
-	case listSnapshots:
-		if s := c.byName[name]; s != nil {
-			child := l.v.list(listID{listSource, s.id})
+	case listSnapshots, listPrevious:
+		if s := c.Source(name); s != nil {
+			kind := listSource
+			if l.id.kind == listPrevious {
+				kind = listPreviousOf
+			}
+			child := l.v.list(listID{kind, s.ID})
 			return child, child.no, unix.S_IFDIR
 		}
 	case listSource:
-		if s := c.byID[l.id.source]; s != nil && s.byName[name] != nil {
-			d := l.v.snapshotRoot(s.byName[name])
+		if s := c.ByID(l.id.source).Snapshot(name); s != nil {
+			d := l.v.snapshotRoot(s, l.v.hash.snapshot(s.ID))
+			return d, d.no, unix.S_IFDIR
+		}
+	case listPreviousOf:
+		// Not the node of snapshots/: a directory must have one place.
+		if s := c.ByID(l.id.source).PreviousAt(name); s != nil {
+			d := l.v.snapshotRoot(s, l.v.hash.previous(s.ID))
 			return d, d.no, unix.S_IFDIR
 		}
 	}
 	return nil, number{}, 0
 }
+
+// top makes the node of a name at the root of the view, or returns nil.
+func (v *view) top(name string) (m member, id number, mode uint32) {
+	kinds := map[string]byte{nameLatest: listLatest, nameSnapshots: listSnapshots, namePrevious: listPrevious}
+	if kind, ok := kinds[name]; ok {
+		child := v.list(listID{kind: kind})
+		return child, child.no, unix.S_IFDIR
+	}
+	if name == nameReadme {
+		no := v.hash.list(listRoot, name)
+		return &note{v: v, no: no, text: []byte(readme)}, no, unix.S_IFREG
+	}
+	return nil, number{}, 0
+}
+
+// target is where the symlink latest/<source> leads.
+func target(s *catalogue.Source) string { return "../snapshots/" + s.Name + "/" + s.Latest.Name }
 
 // Lookup answers at most listAge later what the repository holds. A name that
 // is not there is not remembered by the kernel.
@@ -165,10 +193,10 @@ func (l *list) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) 
 }
 
 // stat fills in the attributes of a list, which changes when its newest snapshot was started.
-func (l *list) stat(c *catalogue, out *fuse.Attr) {
-	when := c.newest
-	if l.id.kind == listSource && c.byID[l.id.source] != nil {
-		when = c.byID[l.id.source].latest.started
+func (l *list) stat(c *catalogue.Catalogue, out *fuse.Attr) {
+	when := c.Newest
+	if s := c.ByID(l.id.source); s != nil {
+		when = s.Latest.Started
 	}
 	if when.IsZero() {
 		when = tree.TimeOf(l.v.born)
@@ -200,7 +228,7 @@ func (l *list) OpendirHandle(ctx context.Context, flags uint32) (fs.FileHandle, 
 // and is read anew after rewinddir.
 type listHandle struct {
 	l       *list
-	c       *catalogue
+	c       *catalogue.Catalogue
 	entries []fuse.DirEntry
 	at      int
 }
@@ -261,7 +289,7 @@ func dots(d *fs.Inode) []fuse.DirEntry {
 func (v *view) statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
 	c := v.catalogue(ctx)
 	out.Bsize, out.Frsize, out.NameLen = blockSize, blockSize, 255
-	out.Blocks = (c.bytes + blockSize - 1) / blockSize
-	out.Files = c.files
+	out.Blocks = (c.Bytes + blockSize - 1) / blockSize
+	out.Files = c.Files
 	return 0
 }

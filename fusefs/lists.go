@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"keepsake/fusefs/catalogue"
 )
 
 // listAge is how old a catalogue may be before it is read again.
@@ -12,17 +14,17 @@ const listAge = time.Second
 // lists keeps the catalogue up to date.
 type lists struct {
 	mu      sync.Mutex
-	now     *catalogue
-	read    time.Time     // when now was read, by the view's clock
-	loading chan struct{} // closed when the reading under way has ended; nil if there is none
-	failing bool          // the last reading failed, which was logged
-	told    *catalogue    // what Refresh has last told the kernel of
-	refresh sync.Mutex    // held while Refresh runs
+	now     *catalogue.Catalogue
+	read    time.Time            // when now was read, by the view's clock
+	loading chan struct{}        // closed when the reading under way has ended; nil if there is none
+	failing bool                 // the last reading failed, which was logged
+	told    *catalogue.Catalogue // what Refresh has last told the kernel of
+	refresh sync.Mutex           // held while Refresh runs
 }
 
 // catalogue returns what the lists show now: read at most listAge ago, unless
 // the repository does not answer, which leaves the last state on show.
-func (v *view) catalogue(request context.Context) *catalogue {
+func (v *view) catalogue(request context.Context) *catalogue.Catalogue {
 	l := &v.lists
 	l.mu.Lock()
 	age := v.now().Sub(l.read)
@@ -52,7 +54,7 @@ func (v *view) catalogue(request context.Context) *catalogue {
 
 // load reads the catalogue and closes done.
 func (v *view) load(done chan struct{}) {
-	var next *catalogue
+	var next *catalogue.Catalogue
 	err := errUnmounted
 	if v.gate.enter() {
 		next, err = v.readCatalogue(v.life)
@@ -72,7 +74,7 @@ func (v *view) load(done chan struct{}) {
 	close(done)
 }
 
-func (v *view) readCatalogue(ctx context.Context) (*catalogue, error) {
+func (v *view) readCatalogue(ctx context.Context) (*catalogue.Catalogue, error) {
 	all, damaged, err := v.repo.Snapshots(ctx)
 	if err != nil {
 		return nil, err
@@ -83,14 +85,14 @@ func (v *view) readCatalogue(ctx context.Context) (*catalogue, error) {
 	v.lists.mu.Lock()
 	now := v.lists.now
 	v.lists.mu.Unlock()
-	if now != nil && now.has(all) {
+	if now != nil && now.Has(all) {
 		return now, nil
 	}
-	return newCatalogue(all), nil
+	return catalogue.New(all), nil
 }
 
 // reload reads the catalogue even if it is young, and waits for it.
-func (v *view) reload() *catalogue {
+func (v *view) reload() *catalogue.Catalogue {
 	l := &v.lists
 	timer := time.NewTimer(v.patience)
 	defer timer.Stop()
@@ -127,20 +129,25 @@ type change struct {
 }
 
 // changes lists the names that differ between two catalogues.
-func changes(was, is *catalogue) []change {
+func changes(was, is *catalogue.Catalogue) []change {
 	var all []change
-	compare := func(a, b *catalogue) {
-		for _, s := range a.sources {
-			other := b.byID[s.id]
-			if other == nil || other.name != s.name {
-				all = append(all, change{listID{kind: listSnapshots}, s.name})
+	compare := func(a, b *catalogue.Catalogue) {
+		for _, s := range a.Sources {
+			other := b.ByID(s.ID)
+			if other == nil || other.Name != s.Name {
+				all = append(all, change{listID{kind: listSnapshots}, s.Name}, change{listID{kind: listPrevious}, s.Name})
 			}
-			if other == nil || other.target() != s.target() {
-				all = append(all, change{listID{kind: listLatest}, s.name})
+			if other == nil || target(other) != target(s) {
+				all = append(all, change{listID{kind: listLatest}, s.Name})
 			}
-			for _, snap := range s.snapshots {
-				if other == nil || other.byName[snap.name] == nil || other.byName[snap.name].id != snap.id {
-					all = append(all, change{listID{listSource, s.id}, snap.name})
+			for _, snap := range s.Snapshots {
+				if o := other.Snapshot(snap.Name); o == nil || o.ID != snap.ID {
+					all = append(all, change{listID{listSource, s.ID}, snap.Name})
+				}
+			}
+			for _, snap := range s.Previous {
+				if o := other.PreviousAt(snap.Previous()); o == nil || o.ID != snap.ID {
+					all = append(all, change{listID{listPreviousOf, s.ID}, snap.Previous()})
 				}
 			}
 		}

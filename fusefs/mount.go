@@ -14,6 +14,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"keepsake/fusefs/mountpoint"
 )
 
 // Options says what to mount where. Repository and Dir are required.
@@ -82,8 +84,8 @@ type Mounted struct {
 	unmounting sync.Mutex
 }
 
-// Mount shows the repository at o.Dir. It heals the mount point first, as Heal
-// does. ctx bounds the mounting alone; the view lasts until Unmount, or until
+// Mount shows the repository at o.Dir. It heals the mount point first, as
+// mountpoint.Heal does. ctx bounds the mounting alone; the view lasts until Unmount, or until
 // somebody else unmounts it.
 func Mount(ctx context.Context, o Options) (*Mounted, error) {
 	o = o.withDefaults()
@@ -101,10 +103,10 @@ func (v *view) mount(ctx context.Context, o Options) (*Mounted, error) {
 }
 
 func (v *view) tryMount(ctx context.Context, o Options) (*Mounted, error) {
-	if err := available(); err != nil {
+	if err := mountpoint.Available(); err != nil {
 		return nil, err
 	}
-	healed, err := Heal(o.Dir)
+	healed, err := mountpoint.Heal(o.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +124,7 @@ func (v *view) tryMount(ctx context.Context, o Options) (*Mounted, error) {
 		return nil, fmt.Errorf("mounting: %w", err)
 	}
 	m := &Mounted{made: made, v: v, root: v.list(listID{kind: listRoot}), gone: make(chan struct{})}
-	if m.dir, err = resolve(o.Dir); err == nil {
+	if m.dir, err = mountpoint.Resolve(o.Dir); err == nil {
 		err = m.serve(o)
 	}
 	if err != nil {
@@ -166,12 +168,12 @@ func (m *Mounted) serve(o Options) error {
 		m.letGo()
 	}()
 	if err := server.WaitMount(); err != nil {
-		return errors.Join(err, detach(m.dir, byForce))
+		return errors.Join(err, mountpoint.Detach(m.dir, mountpoint.ByForce))
 	}
 	// Without the table of mounts the view works all the same.
-	if at, ok, err := mountedAt(m.dir); err == nil && ok {
-		m.minor = at.minor
-		setReadAhead(at.minor, o)
+	if at, ok, err := mountpoint.At(m.dir); err == nil && ok {
+		m.minor = at.Minor
+		setReadAhead(at.Minor, o)
 	}
 	return nil
 }
@@ -192,8 +194,8 @@ func setReadAhead(minor uint32, o Options) {
 func attach(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error) {
 	mount := fuse.MountOptions{
 		AllowOther:               o.AllowOther,
-		FsName:                   fsName,
-		Name:                     fsName,
+		FsName:                   mountpoint.Name,
+		Name:                     mountpoint.Name,
 		Options:                  []string{"default_permissions"},
 		MaxBackground:            64,
 		MaxWrite:                 1 << 20, // bounds reads as well
@@ -218,7 +220,7 @@ func attach(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error)
 		}
 		direct = err
 	}
-	if _, err := fusermount(); err != nil {
+	if _, err := mountpoint.Helper(); err != nil {
 		if direct == nil || errors.Is(direct, unix.ENODEV) || errors.Is(direct, unix.ENXIO) {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepsake/fusefs"
+	"keepsake/fusefs/mountpoint"
 	"keepsake/store/storetest"
 )
 
@@ -76,14 +77,14 @@ func killed(t *testing.T) string {
 
 func TestHealAfterKill(t *testing.T) {
 	dir := killed(t)
-	healed, err := fusefs.Heal(dir)
+	healed, err := mountpoint.Heal(dir)
 	if err != nil || !healed {
 		t.Fatalf("healed %v: %v", healed, err)
 	}
 	if got := list(t, dir); len(got) != 0 {
 		t.Errorf("the mount point holds %q", got)
 	}
-	if healed, err := fusefs.Heal(dir); err != nil || healed {
+	if healed, err := mountpoint.Heal(dir); err != nil || healed {
 		t.Errorf("healed again %v: %v", healed, err)
 	}
 }
@@ -95,7 +96,7 @@ func TestMountHeals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, dir); len(got) != 3 {
+	if got := list(t, dir); len(got) != 4 {
 		t.Errorf("the view holds %q", got)
 	}
 	if err := m.Unmount(); err != nil {
@@ -105,27 +106,27 @@ func TestMountHeals(t *testing.T) {
 
 func TestHealRefuses(t *testing.T) {
 	m, _, _, r, _ := view(t, nil)
-	if _, err := fusefs.Heal(m.dir); !errors.Is(err, fusefs.ErrMounted) {
+	if _, err := mountpoint.Heal(m.dir); !errors.Is(err, mountpoint.ErrMounted) {
 		t.Errorf("a live view: %v", err)
 	}
-	if _, err := fusefs.Mount(t.Context(), fusefs.Options{Repository: r, Dir: m.dir}); !errors.Is(err, fusefs.ErrMounted) {
+	if _, err := fusefs.Mount(t.Context(), fusefs.Options{Repository: r, Dir: m.dir}); !errors.Is(err, mountpoint.ErrMounted) {
 		t.Errorf("mounting on a live view: %v", err)
 	}
-	if got := list(t, m.dir); len(got) != 3 {
+	if got := list(t, m.dir); len(got) != 4 {
 		t.Errorf("after that the view holds %q", got)
 	}
 	dir := t.TempDir()
-	if _, err := fusefs.Heal(dir); err != nil {
+	if _, err := mountpoint.Heal(dir); err != nil {
 		t.Errorf("an empty directory: %v", err)
 	}
-	if healed, err := fusefs.Heal(dir + "/missing/too"); err != nil || healed {
+	if healed, err := mountpoint.Heal(dir + "/missing/too"); err != nil || healed {
 		t.Errorf("a missing directory: %v", err)
 	}
 	write(t, dir+"/notes.txt", []byte("mine"))
-	if _, err := fusefs.Heal(dir); !errors.Is(err, fusefs.ErrNotEmpty) || !strings.Contains(err.Error(), "notes.txt") {
+	if _, err := mountpoint.Heal(dir); !errors.Is(err, mountpoint.ErrNotEmpty) || !strings.Contains(err.Error(), "notes.txt") {
 		t.Errorf("a directory with files: %v", err)
 	}
-	if _, err := fusefs.Heal(dir + "/notes.txt"); !errors.Is(err, unix.ENOTDIR) {
+	if _, err := mountpoint.Heal(dir + "/notes.txt"); !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("a file: %v", err)
 	}
 	other := t.TempDir()
@@ -134,7 +135,7 @@ func TestHealRefuses(t *testing.T) {
 		return
 	}
 	defer func() { _ = unix.Unmount(other, unix.MNT_DETACH) }()
-	if _, err := fusefs.Heal(other); !errors.Is(err, fusefs.ErrMounted) || !strings.Contains(err.Error(), "tmpfs") {
+	if _, err := mountpoint.Heal(other); !errors.Is(err, mountpoint.ErrMounted) || !strings.Contains(err.Error(), "tmpfs") {
 		t.Errorf("a tmpfs: %v", err)
 	}
 }
@@ -147,7 +148,7 @@ func TestMountPointIsMadeAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, dir); len(got) != 3 {
+	if got := list(t, dir); len(got) != 4 {
 		t.Errorf("the view holds %q", got)
 	}
 	if err := m.Unmount(); err != nil {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"keepsake/fusefs/mountpoint"
 )
 
 const (
@@ -26,17 +28,17 @@ func (m *Mounted) Unmount() error {
 		m.removeDir()
 		return nil
 	}
-	at, mounted, err := mountedAt(m.dir)
-	if err == nil && (!mounted || at.fstype != fsType || at.minor != m.minor) {
+	at, mounted, err := mountpoint.At(m.dir)
+	if err == nil && (!mounted || at.Type != mountpoint.Type || at.Minor != m.minor) {
 		m.cut() // by somebody else, lazily: only open files hold it
 		return nil
 	}
 	for deadline := time.Now().Add(busyTime); ; time.Sleep(20 * time.Millisecond) {
-		if err = detach(m.dir, gently); err == nil || !isBusy(err) {
+		if err = mountpoint.Detach(m.dir, mountpoint.Gently); err == nil || !isBusy(err) {
 			break
 		}
 		if time.Now().After(deadline) {
-			err = detach(m.dir, byForce)
+			err = mountpoint.Detach(m.dir, mountpoint.ByForce)
 			break
 		}
 	}

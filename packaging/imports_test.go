@@ -83,8 +83,10 @@ var house = []room{
 	{path: "daemon/gentle", modules: []string{xSystem}},
 	{path: "daemon/logs"},
 	{path: "daemon/doctor", rooms: []string{"daemon/config", "daemon/watch"}, modules: []string{xSystem}},
+	{path: "fusefs/mountpoint", modules: []string{xSystem}},
+	{path: "fusefs/catalogue", rooms: []string{"store", "store/tree"}, pure: true},
 	// Below capture in this table for its tests alone, which show real backups.
-	{path: "fusefs", rooms: []string{"crypto", "store", "store/tree"}, modules: []string{goFUSE, xSync, xSystem}},
+	{path: "fusefs", rooms: []string{"crypto", "store", "store/tree", "fusefs/mountpoint", "fusefs/catalogue"}, modules: []string{goFUSE, xSync, xSystem}},
 	{
 		path: "daemon",
 		rooms: []string{

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"keepsake/fusefs"
+	"keepsake/fusefs/mountpoint"
 	"keepsake/store"
 )
 
@@ -18,10 +19,10 @@ func mountView(ctx context.Context, r *store.Repository, dir string, allowOther 
 }
 
 // healView removes a mount that a killed run left.
-func healView(dir string) (healed bool, err error) { return fusefs.Heal(dir) }
+func healView(dir string) (healed bool, err error) { return mountpoint.Heal(dir) }
 
 // occupied reports whether a mount failed for what lies at its place, which is
 // somebody's mistake.
 func occupied(err error) bool {
-	return errors.Is(err, fusefs.ErrNotEmpty) || errors.Is(err, fusefs.ErrMounted)
+	return errors.Is(err, mountpoint.ErrNotEmpty) || errors.Is(err, mountpoint.ErrMounted)
 }

@@ -1,4 +1,4 @@
-package fusefs
+package catalogue
 
 import (
 	"encoding/hex"
@@ -12,6 +12,9 @@ import (
 // timeLayout names snapshots: sortable, and without characters that Windows
 // does not allow.
 const timeLayout = "2006-01-02T15-04-05-0700"
+
+// previousLayout is what Samba's shadow_copy2 takes for a snapshot; the time is in UTC.
+const previousLayout = "@GMT-2006.01.02-15.04.05"
 
 // maxLabel bounds a label as a path component, in bytes; a suffix must fit
 // behind it within the 255 bytes that a name may have.

@@ -1,4 +1,4 @@
-package fusefs_test
+package catalogue_test
 
 import (
 	"slices"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"keepsake/fusefs"
+	"keepsake/fusefs/catalogue"
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -28,7 +28,7 @@ func TestSafeLabel(t *testing.T) {
 		strings.Repeat("x", 300):       strings.Repeat("x", 200),
 		"x" + strings.Repeat("ü", 150): "x" + strings.Repeat("ü", 99),
 	} {
-		if got := fusefs.SafeLabel(label); got != want {
+		if got := catalogue.SafeLabel(label); got != want {
 			t.Errorf("%q became %q, want %q", label, got, want)
 		}
 	}
@@ -44,10 +44,25 @@ func taken(source byte, label string, at time.Time, id byte, basis tree.Basis) s
 	return s
 }
 
+// names returns the folder names that snapshots get, by source.
+func names(all []store.Snapshot) (folders, previous map[string][]string, latest map[string]string) {
+	folders, previous, latest = map[string][]string{}, map[string][]string{}, map[string]string{}
+	for _, s := range catalogue.New(all).Sources {
+		for _, snap := range s.Snapshots {
+			folders[s.Name] = append(folders[s.Name], snap.Name)
+		}
+		for _, snap := range s.Previous {
+			previous[s.Name] = append(previous[s.Name], snap.Previous()+" "+snap.ID.Short()[:2])
+		}
+		latest[s.Name] = s.Latest.Name
+	}
+	return folders, previous, latest
+}
+
 func TestNames(t *testing.T) {
 	berlin := time.FixedZone("", 3600)
 	at := time.Date(2026, 11, 21, 15, 5, 33, 0, berlin)
-	folders, latest := fusefs.Names([]store.Snapshot{
+	folders, previous, latest := names([]store.Snapshot{
 		taken(1, "Photos", at, 1, tree.InProgress),
 		taken(1, "Photos", at.Add(10*time.Minute), 2, tree.Scanned),
 		taken(2, "photos", at.Add(11*time.Minute), 3, tree.Scanned),
@@ -80,6 +95,15 @@ func TestNames(t *testing.T) {
 	} {
 		if latest[source] != name {
 			t.Errorf("latest of %s is %q, want %q", source, latest[source], name)
+		}
+	}
+	for source, names := range map[string][]string{
+		"Photos":          {"@GMT-2026.11.21-14.15.33 02", "@GMT-2026.11.21-14.25.33 07", "@GMT-2026.11.21-14.35.33 08"},
+		"photos-02aa0000": {"@GMT-2026.11.21-14.16.33 03"},
+		"photos-03aa0000": {"@GMT-2026.11.21-14.17.33 05"},
+	} {
+		if !slices.Equal(previous[source], names) {
+			t.Errorf("for Samba %s holds %q, want %q", source, previous[source], names)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package fusefs
+package mountpoint
 
 import (
 	"bufio"
@@ -10,27 +10,27 @@ import (
 	"strings"
 )
 
-// place is one line of /proc/self/mountinfo.
-type place struct {
-	dir    string
-	fstype string
-	minor  uint32 // of the device, by which FUSE names its connections
+// Place is one line of /proc/self/mountinfo.
+type Place struct {
+	Dir   string
+	Type  string // of the file system: "fuse.keepsake", "ext4"
+	Minor uint32 // of the device, by which FUSE names its connections
 }
 
-// mountedAt returns what is mounted on top at dir, and whether anything is.
-// dir is as resolve returns it.
-func mountedAt(dir string) (place, bool, error) {
+// At returns what is mounted on top at dir, and whether anything is.
+// dir is as Resolve returns it.
+func At(dir string) (Place, bool, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
-		return place{}, false, err
+		return Place{}, false, err
 	}
 	defer f.Close()
-	var top place
+	var top Place
 	found := false
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if p, ok := parsePlace(lines.Text()); ok && p.dir == dir {
+		if p, ok := parsePlace(lines.Text()); ok && p.Dir == dir {
 			top, found = p, true // later lines lie on top of earlier ones
 		}
 	}
@@ -38,18 +38,18 @@ func mountedAt(dir string) (place, bool, error) {
 }
 
 // parsePlace reads one line, as proc_pid_mountinfo(5) describes it.
-func parsePlace(line string) (place, bool) {
+func parsePlace(line string) (Place, bool) {
 	before, after, ok := strings.Cut(line, " - ")
 	fields, types := strings.Fields(before), strings.Fields(after)
 	if !ok || len(fields) < 6 || len(types) == 0 {
-		return place{}, false
+		return Place{}, false
 	}
 	_, minor, _ := strings.Cut(fields[2], ":")
 	n, err := strconv.ParseUint(minor, 10, 32)
 	if err != nil {
-		return place{}, false
+		return Place{}, false
 	}
-	return place{dir: unescape(fields[4]), fstype: types[0], minor: uint32(n)}, true
+	return Place{Dir: unescape(fields[4]), Type: types[0], Minor: uint32(n)}, true
 }
 
 // unescape undoes the octal escapes of blanks and backslashes.
@@ -68,9 +68,9 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// resolve returns dir as the kernel names it: absolute and without symlinks.
+// Resolve returns dir as the kernel names it: absolute and without symlinks.
 // The last element need not exist, nor answer: it may be a dead mount.
-func resolve(dir string) (string, error) {
+func Resolve(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err

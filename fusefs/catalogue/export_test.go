@@ -1,0 +1,4 @@
+package catalogue
+
+// SafeLabel is a label as a path component.
+var SafeLabel = safeLabel
