@@ -21,9 +21,8 @@ const entryCost = 256
 // cache holds decoded blocks, least recently used out first, within a bound of
 // bytes. Callers that want the same block at the same time share one load.
 type cache struct {
-	limit int64
-
 	mu      sync.Mutex // guards the fields below
+	limit   int64
 	used    int64
 	order   *list.List // of *cached, most recent in front
 	entries map[blockKey]*list.Element
@@ -107,6 +106,19 @@ func (c *cache) fill(ctx context.Context, key blockKey, l *load, read func(conte
 	}
 	c.entries[key] = c.order.PushFront(&cached{key, l.block})
 	c.used += l.block.cost()
+	c.evict()
+}
+
+// resize sets the bound. Blocks that readers hold stay theirs.
+func (c *cache) resize(limit int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit = limit
+	c.evict()
+}
+
+// evict keeps to the bound. c.mu is held.
+func (c *cache) evict() {
 	for c.used > c.limit {
 		oldest := c.order.Back()
 		old := c.order.Remove(oldest).(*cached)

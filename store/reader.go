@@ -82,6 +82,15 @@ func (r *Repository) ReadChunk(ctx context.Context, id crypto.ChunkID, t pack.Ch
 	return out, err
 }
 
+// SetCache bounds the memory for decrypted data from now on, in bytes; 0 means
+// what the repository was opened with.
+func (r *Repository) SetCache(limit int64) {
+	if limit == 0 {
+		limit = r.options.Cache
+	}
+	r.cache.resize(limit)
+}
+
 // block returns one decoded block of a chunk through the cache.
 func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, i int) (block, error) {
 	return r.cache.get(ctx, blockKey{id, i}, func(ctx context.Context) (b block, err error) {
