@@ -62,6 +62,7 @@ var house = []room{
 		},
 		modules: []string{xSync, xSystem},
 	},
+	{path: "store/history", rooms: []string{"crypto", "store", "store/tree"}, pure: true},
 	{path: "store/storetest", rooms: []string{"crypto", "store/backend", "store"}, testOnly: true},
 
 	{path: "daemon/schedule", pure: true},
@@ -86,7 +87,7 @@ var house = []room{
 	{path: "fusefs/mountpoint", modules: []string{xSystem}},
 	{path: "fusefs/catalogue", rooms: []string{"store", "store/tree"}, pure: true},
 	// Below capture in this table for its tests alone, which show real backups.
-	{path: "fusefs", rooms: []string{"crypto", "store", "store/tree", "fusefs/mountpoint", "fusefs/catalogue"}, modules: []string{goFUSE, xSync, xSystem}},
+	{path: "fusefs", rooms: []string{"crypto", "store", "store/history", "store/tree", "fusefs/mountpoint", "fusefs/catalogue"}, modules: []string{goFUSE, xSync, xSystem}},
 	{
 		path: "daemon",
 		rooms: []string{

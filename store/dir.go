@@ -37,6 +37,12 @@ func (r *Repository) fetch(ctx context.Context, id crypto.ChunkID, t pack.ChunkT
 	return r.ReadChunk(ctx, id, t, nil)
 }
 
+// Page returns a page of a directory, for the walkers of package tree. It is
+// only read.
+func (r *Repository) Page(ctx context.Context, id crypto.ChunkID) ([]byte, error) {
+	return r.fetchPage(ctx, id)
+}
+
 // Entries yields the entries of a directory in ascending byte order of their
 // names. After an error nothing more is yielded.
 func (r *Repository) Entries(ctx context.Context, dir *tree.Node) iter.Seq2[*tree.Node, error] {

@@ -73,6 +73,12 @@ func (w *pageWalk) page(id crypto.ChunkID, above *want, after []byte) (bool, err
 
 // Lookup returns the entry of that name, or ErrNotFound.
 func Lookup(ctx context.Context, fetch Fetch, root crypto.ChunkID, name []byte) (*Node, error) {
+	return LookupNew(ctx, fetch, root, name, func(crypto.ChunkID) bool { return true })
+}
+
+// LookupNew is Lookup for who follows one name through many states of a directory. enter is called with the id of each page below the
+// root before it is fetched, and may return false because an earlier state led there already: then both results are nil.
+func LookupNew(ctx context.Context, fetch Fetch, root crypto.ChunkID, name []byte, enter func(id crypto.ChunkID) bool) (*Node, error) {
 	id := root
 	var above *want
 	var after []byte
@@ -95,6 +101,9 @@ func Lookup(ctx context.Context, fetch Fetch, root crypto.ChunkID, name []byte) 
 			after = p.Children[i-1].Last
 		}
 		id, above = p.Children[i].Chunk, &want{p.Level - 1, &p.Children[i]}
+		if !enter(id) {
+			return nil, nil
+		}
 	}
 }
 
