@@ -3,6 +3,8 @@ package fusefs
 import (
 	"context"
 	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // MountColliding is Mount, and every path and every group of links gets one of
@@ -16,6 +18,14 @@ func MountColliding(ctx context.Context, o Options, n uint64) (*Mounted, error) 
 		}
 		return number{ino: 1000 + realHash(b).ino%n, gen: 7}
 	}
+	return v.mount(ctx, o)
+}
+
+// MountOver is Mount with something between the kernel and the view.
+func MountOver(ctx context.Context, o Options, over func(fuse.RawFileSystem) fuse.RawFileSystem) (*Mounted, error) {
+	o = o.withDefaults()
+	v := newView(ctx, o)
+	v.over = over
 	return v.mount(ctx, o)
 }
 

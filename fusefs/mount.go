@@ -155,6 +155,9 @@ func (m *Mounted) serve(o Options) error {
 		Logger:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
 	raw := fs.NewNodeFS(m.root, options)
+	if m.v.over != nil {
+		raw = m.v.over(raw)
+	}
 	server, err := attach(raw, m.dir, o)
 	if err != nil {
 		return err

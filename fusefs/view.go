@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
+
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -50,6 +52,10 @@ type view struct {
 	lists   lists
 	damage  damage
 	buffers sync.Pool
+
+	// over, if it is set, stands between the kernel and the view. Tests plant
+	// defects with it.
+	over func(fuse.RawFileSystem) fuse.RawFileSystem
 }
 
 // interruptGrace is how long an interrupted operation goes on, since nearly
