@@ -17,20 +17,20 @@ const GuardShort = "short-output"
 // acceptable are the short outputs in the newest snapshot of the source, which
 // wait for a person to say that they are right.
 func (m *memory) acceptable(ctx context.Context, r *store.Repository) ([]capture.ShortOutput, error) {
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var mine []store.Snapshot
+	var mine []*store.Brief
 	for _, s := range all {
-		if s.Source == m.source {
+		if s.Origin().Source == m.source {
 			mine = append(mine, s)
 		}
 	}
-	if len(mine) == 0 {
-		return nil, nil
+	newest, ok, err := r.NewestOf(ctx, mine)
+	if err != nil || !ok {
+		return nil, err
 	}
-	newest := store.Newest(mine)
 	return capture.ShortOutputs(ctx, r, &newest)
 }
 

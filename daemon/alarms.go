@@ -37,11 +37,11 @@ func (m *memory) raise(ctx context.Context, r *store.Repository, who string, fou
 			continue
 		}
 		a := Alarm{Guard: f.Guard, Detail: f.Detail, Since: f.Since.Round(0), Snapshot: about.ID}
-		good, ok, err := lastGood(ctx, r, m.source, f, upTo)
+		good, err := lastGood(ctx, r, m.source, f, upTo)
 		if err != nil {
 			return err
 		}
-		if ok {
+		if good != nil {
 			a.Pinned = good.ID
 			if err := pin(ctx, r, good, who, f); err != nil {
 				return err
@@ -62,23 +62,24 @@ func (m *memory) raise(ctx context.Context, r *store.Repository, who string, fou
 // lastGood is the newest snapshot up to a number that missed nothing, that no
 // guard marked, and that is older than what was found: the one that the first
 // run with a share in it began with, or, if that one is not good itself, an
-// older one.
-func lastGood(ctx context.Context, r *store.Repository, source state.SourceID, f guard.Finding, upTo uint64) (good store.Snapshot, ok bool, err error) {
-	all, _, err := r.Snapshots(ctx)
+// older one; nil if there is none.
+func lastGood(ctx context.Context, r *store.Repository, source state.SourceID, f guard.Finding, upTo uint64) (good *store.Brief, err error) {
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
-		return good, false, err
+		return nil, err
 	}
 	for _, s := range all {
-		mine := s.Source == source && s.Writer == r.State().Writer() && s.Number <= upTo
+		of := s.Origin()
+		mine := of.Source == source && of.Writer == r.State().Writer() && s.Number <= upTo
 		older := s.ID == f.Good || s.Started.Time().Before(f.Since)
-		if mine && older && s.Complete() && len(s.Marks) == 0 && s.Number > good.Number {
-			good, ok = s, true
+		if mine && older && s.Complete() && !s.Marked && (good == nil || s.Number > good.Number) {
+			good = s
 		}
 	}
-	return good, ok, nil
+	return good, nil
 }
 
-func pin(ctx context.Context, r *store.Repository, good store.Snapshot, who string, f guard.Finding) error {
+func pin(ctx context.Context, r *store.Repository, good *store.Brief, who string, f guard.Finding) error {
 	ledger, err := r.Ledger(ctx)
 	if err != nil {
 		return err
@@ -147,7 +148,7 @@ func (m *memory) acknowledge(ctx context.Context, r *store.Repository, who, why 
 
 // unpin takes back the pins that alarms set, and no others.
 func unpin(ctx context.Context, r *store.Repository, alarms []Alarm, who string) error {
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return err
 	}
@@ -227,7 +228,7 @@ func Judged(ctx context.Context, k *Keeper, r *store.Repository, source state.So
 	if err := m.load(); err != nil {
 		return err
 	}
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return err
 	}
@@ -268,7 +269,7 @@ func (s *sourceKeeper) others(ctx context.Context, result *capture.Result) error
 
 // judgeMarks raises alarms for the marks of snapshots that were published by a
 // run that was killed before it could.
-func (s *sourceKeeper) judgeMarks(ctx context.Context, all []store.Snapshot) error {
+func (s *sourceKeeper) judgeMarks(ctx context.Context, all []*store.Brief) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.memory.judgeMarks(ctx, s.k.o.Repository, s.k.who(), all, math.MaxUint64)
@@ -277,13 +278,24 @@ func (s *sourceKeeper) judgeMarks(ctx context.Context, all []store.Snapshot) err
 // judgeMarks looks at the source's snapshots up to a number that nobody has
 // judged. A mark does not say when it began; the window does, which the killed
 // run has not added to.
-func (m *memory) judgeMarks(ctx context.Context, r *store.Repository, who string, all []store.Snapshot, upTo uint64) error {
+func (m *memory) judgeMarks(ctx context.Context, r *store.Repository, who string, all []*store.Brief, upTo uint64) error {
 	newest := m.job.Judged
-	for _, snap := range all {
-		if snap.Source != m.source || snap.Writer != r.State().Writer() || snap.Number <= m.job.Judged || snap.Number > upTo {
+	for _, b := range all {
+		of := b.Origin()
+		if of.Source != m.source || of.Writer != r.State().Writer() || b.Number <= m.job.Judged || b.Number > upTo {
 			continue
 		}
-		newest = max(newest, snap.Number)
+		newest = max(newest, b.Number)
+		if !b.Marked {
+			continue
+		}
+		snap, err := r.Manifest(ctx, b.ID)
+		if errors.Is(err, store.ErrDamaged) {
+			continue // it tells nothing any more, neither here nor in a list
+		}
+		if err != nil {
+			return err
+		}
 		since, base, ok := m.window.Began(snap.Started.Time())
 		if !ok {
 			since = snap.Started.Time()

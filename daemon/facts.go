@@ -220,20 +220,20 @@ func printable(name string) string {
 
 // remember fills the facts from the repository when a keeper begins.
 func (s *sourceKeeper) remember(ctx context.Context) error {
-	all, _, err := s.k.o.Repository.Snapshots(ctx)
+	all, _, err := s.k.o.Repository.Briefs(ctx)
 	if err != nil {
 		return err
 	}
-	var mine []store.Snapshot
+	var mine []*store.Brief
 	for _, snap := range all {
-		if snap.Source == s.source.ID {
+		if snap.Origin().Source == s.source.ID {
 			mine = append(mine, snap)
 		}
 	}
-	if len(mine) == 0 {
-		return nil
+	newest, ok, err := s.k.o.Repository.NewestOf(ctx, mine)
+	if err != nil || !ok {
+		return err
 	}
-	newest := store.Newest(mine)
 	var whole time.Time
 	for _, snap := range mine {
 		if snap.Complete() && snap.Started.Time().After(whole) {

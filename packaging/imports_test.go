@@ -63,7 +63,7 @@ var house = []room{
 		modules: []string{xSync, xSystem},
 	},
 	{path: "store/history", rooms: []string{"crypto", "store", "store/tree"}, pure: true},
-	{path: "store/storetest", rooms: []string{"crypto", "store/backend", "store"}, testOnly: true},
+	{path: "store/storetest", rooms: []string{"crypto", "store/backend", "store/object", "store"}, testOnly: true},
 
 	{path: "daemon/schedule", pure: true},
 	{path: "daemon/guard", pure: true},

@@ -144,7 +144,7 @@ func (c *check) records(ctx context.Context, ch *chains) error {
 // sealed opens all objects of a kind that is named by its own hash. use parses
 // one; damaged, if not nil, is told of those that cannot be read.
 func (c *check) sealed(ctx context.Context, kind object.Kind, prefix string, use func(id [32]byte, plain []byte) error, damaged func(id [32]byte)) error {
-	return c.r.objects.List(ctx, prefix, func(name string, _ int64) error {
+	return eachName(ctx, c.r.objects, prefix, func(name string) error {
 		id, ok := parseSealedName(prefix, name)
 		if !ok {
 			c.result.foreign(name)

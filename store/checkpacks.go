@@ -346,7 +346,8 @@ func (c *check) useTwin(ctx context.Context, p index.Pack) error {
 	return c.r.index.Add(index.Table{Pack: p, Entries: whole})
 }
 
-// fatal reports whether an error ends a check: it says nothing about an object.
+// fatal reports whether an error says nothing about an object: nobody waits any
+// more, or the whole repository is away.
 func fatal(err error) bool {
 	return interrupted(err) || errors.Is(err, backend.ErrNoRepository)
 }

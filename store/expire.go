@@ -27,7 +27,7 @@ type ExpireOptions struct {
 
 // Expiry is what a policy says of one snapshot.
 type Expiry struct {
-	Snapshot
+	*Brief
 	retention.Decision
 }
 
@@ -47,7 +47,7 @@ func (r *Repository) Expire(ctx context.Context, o ExpireOptions) ([]Expiry, err
 	if err != nil {
 		return nil, err
 	}
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +57,14 @@ func (r *Repository) Expire(ctx context.Context, o ExpireOptions) ([]Expiry, err
 		items := make([]retention.Item, len(places))
 		for k, i := range places {
 			_, pinned := l.Pinned(out[i].ID, now)
-			items[k] = item(&out[i].Snapshot, pinned)
+			items[k] = r.item(out[i].Brief, pinned)
 		}
 		for k, d := range o.Policy.Apply(items) {
 			out[places[k]].Decision = d
 		}
 	}
 	kept := keptAlways(all)
-	var gone []Snapshot
+	var gone []tree.LedgerSnapshot
 	for i := range out {
 		x := &out[i]
 		switch {
@@ -76,7 +76,7 @@ func (r *Repository) Expire(ctx context.Context, o ExpireOptions) ([]Expiry, err
 		case o.Paused != "":
 			x.Decision = retention.Decision{Keep: true, Reasons: []string{"expiry is paused: " + o.Paused}}
 		default:
-			gone = append(gone, x.Snapshot)
+			gone = append(gone, x.Name())
 		}
 	}
 	if o.DryRun {
@@ -86,24 +86,28 @@ func (r *Repository) Expire(ctx context.Context, o ExpireOptions) ([]Expiry, err
 }
 
 // ofSource returns a source's snapshots, and their places by chain.
-func ofSource(all []Snapshot, source state.SourceID) (out []Expiry, byChain map[chainID][]int) {
+func ofSource(all []*Brief, source state.SourceID) (out []Expiry, byChain map[chainID][]int) {
 	byChain = map[chainID][]int{}
 	for _, s := range all {
-		if s.Source != source {
+		chain := s.chain()
+		if chain.source != source {
 			continue
 		}
-		chain := chainID{s.Source, s.Writer}
 		byChain[chain] = append(byChain[chain], len(out))
-		out = append(out, Expiry{Snapshot: s})
+		out = append(out, Expiry{Brief: s})
 	}
 	return out, byChain
 }
 
 // item is a snapshot as a policy sees it. One that a guard has marked counts as
 // one that missed something, so that it does not take a sound one's place.
-func item(s *Snapshot, pinned bool) retention.Item {
+func (r *Repository) item(s *Brief, pinned bool) retention.Item {
+	tags, ok := r.ledger.tagsOf(s.ID)
+	if !ok {
+		tags = s.tags
+	}
 	return retention.Item{
-		Time: s.Started.Time().In(s.Zone()), Number: s.Number, Tags: s.Tags,
-		Complete: sound(s), InProgress: s.Basis == tree.InProgress, Pinned: pinned,
+		Time: s.Started.Time().In(s.Zone()), Number: s.Number, Tags: tags,
+		Complete: s.sound(), InProgress: s.Basis == tree.InProgress, Pinned: pinned,
 	}
 }

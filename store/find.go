@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"keepsake/store/tree"
 )
 
 // Find returns the snapshot that a person means: an id prefix of at least four
@@ -16,44 +14,47 @@ import (
 // not after it; a time may be followed by "@LABEL" too. With several sources a
 // bare "latest" or time is ErrAmbiguous, and the error lists the choices.
 func (r *Repository) Find(ctx context.Context, spec string) (Snapshot, error) {
-	all, damaged, err := r.Snapshots(ctx)
+	all, damaged, err := r.Briefs(ctx)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s, err := choose(all, spec, r.now().Location())
+	chosen, err := choose(all, spec, r.now().Location())
 	if errors.Is(err, ErrNoSnapshot) && len(damaged) > 0 {
 		err = fmt.Errorf("%w (%d objects cannot be read: run keepsake check)", err, len(damaged))
 	}
-	return s, err
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return r.Manifest(ctx, chosen.ID)
 }
 
-func choose(all []Snapshot, spec string, local *time.Location) (Snapshot, error) {
+func choose(all []*Brief, spec string, local *time.Location) (*Brief, error) {
 	when, label, labelled := strings.Cut(spec, "@")
 	notAfter, isTime := parseWhen(when, local)
 	if when != "latest" && !isTime {
 		return findID(all, spec)
 	}
-	var chosen []Snapshot
+	var chosen []*Brief
 	for _, s := range all {
-		if labelled && s.Label != label || isTime && s.Started.Time().After(notAfter) {
+		if labelled && s.Origin().Label != label || isTime && s.Started.Time().After(notAfter) {
 			continue
 		}
 		chosen = append(chosen, s)
 	}
 	if len(chosen) == 0 {
-		return Snapshot{}, fmt.Errorf("%w: %q; %s", ErrNoSnapshot, spec, instead(all, when, label, labelled))
+		return nil, fmt.Errorf("%w: %q; %s", ErrNoSnapshot, spec, instead(all, when, label, labelled))
 	}
 	if labels := labelsOf(chosen); len(labels) > 1 {
-		return Snapshot{}, fmt.Errorf("%w: %q could mean any of %s; say %s@%s", ErrAmbiguous, spec, strings.Join(labels, ", "), when, labels[0])
+		return nil, fmt.Errorf("%w: %q could mean any of %s; say %s@%s", ErrAmbiguous, spec, strings.Join(labels, ", "), when, labels[0])
 	}
-	return Newest(chosen), nil
+	return NewestBrief(chosen), nil
 }
 
 // instead says why no snapshot of a label, or none so old, is there, and what is.
-func instead(all []Snapshot, when, label string, labelled bool) string {
-	var of []Snapshot
+func instead(all []*Brief, when, label string, labelled bool) string {
+	var of []*Brief
 	for _, s := range all {
-		if !labelled || s.Label == label {
+		if !labelled || s.Origin().Label == label {
 			of = append(of, s)
 		}
 	}
@@ -90,47 +91,67 @@ func few(labels []string) string {
 // chains the time does. A finished snapshot is preferred: one in progress lacks
 // what had not been reached.
 func Newest(some []Snapshot) Snapshot {
-	heads := map[chainID]Snapshot{}
+	all := make([]*Brief, len(some))
+	for i := range some {
+		all[i] = some[i].Brief()
+	}
+	return some[slices.Index(all, NewestBrief(all))]
+}
+
+// NewestBrief is Newest of snapshots in brief.
+func NewestBrief(some []*Brief) *Brief {
+	heads := map[chainID]*Brief{}
 	for _, s := range some {
-		chain := chainID{s.Source, s.Writer}
-		head, ok := heads[chain]
-		finished, had := s.Basis != tree.InProgress, head.Basis != tree.InProgress
-		if !ok || finished && !had || finished == had && s.Number > head.Number {
+		chain := s.chain()
+		head := heads[chain]
+		if head == nil || s.finished() && !head.finished() || s.finished() == head.finished() && s.Number > head.Number {
 			heads[chain] = s
 		}
 	}
-	var best Snapshot
+	var best *Brief
 	for _, s := range heads {
-		finished, had := s.Basis != tree.InProgress, best.Basis != tree.InProgress
-		switch {
-		case best.Number == 0, finished && !had, finished == had && s.Started.Compare(best.Started) > 0:
+		if best == nil || s.finished() && !best.finished() || s.finished() == best.finished() && s.Started.Compare(best.Started) > 0 {
 			best = s
 		}
 	}
 	return best
 }
 
-func labelsOf(some []Snapshot) []string {
+// NewestOf reads the newest of some snapshots of one source that can be read; ok
+// is false if there is none.
+func (r *Repository) NewestOf(ctx context.Context, some []*Brief) (s Snapshot, ok bool, err error) {
+	for len(some) > 0 {
+		best := NewestBrief(some)
+		s, err := r.Manifest(ctx, best.ID)
+		if !errors.Is(err, ErrDamaged) {
+			return s, err == nil, err
+		}
+		some = slices.DeleteFunc(slices.Clone(some), func(b *Brief) bool { return b == best })
+	}
+	return Snapshot{}, false, nil
+}
+
+func labelsOf(some []*Brief) []string {
 	var labels []string
 	for _, s := range some {
-		if !slices.Contains(labels, s.Label) {
-			labels = append(labels, s.Label)
+		if label := s.Origin().Label; !slices.Contains(labels, label) {
+			labels = append(labels, label)
 		}
 	}
 	slices.Sort(labels)
 	return labels
 }
 
-func findID(all []Snapshot, spec string) (Snapshot, error) {
+func findID(all []*Brief, spec string) (*Brief, error) {
 	const least = 4
 	prefix := strings.ToLower(spec)
 	if strings.Trim(prefix, "0123456789abcdef") != "" || prefix == "" {
-		return Snapshot{}, fmt.Errorf("%w: %q is neither an id, nor latest, nor a time", ErrNoSnapshot, spec)
+		return nil, fmt.Errorf("%w: %q is neither an id, nor latest, nor a time", ErrNoSnapshot, spec)
 	}
 	if len(prefix) < least {
-		return Snapshot{}, fmt.Errorf("%w: %q is too short for an id; give at least %d digits", ErrAmbiguous, spec, least)
+		return nil, fmt.Errorf("%w: %q is too short for an id; give at least %d digits", ErrAmbiguous, spec, least)
 	}
-	var found []Snapshot
+	var found []*Brief
 	for _, s := range all {
 		if strings.HasPrefix(s.ID.String(), prefix) {
 			found = append(found, s)
@@ -138,11 +159,11 @@ func findID(all []Snapshot, spec string) (Snapshot, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Snapshot{}, fmt.Errorf("%w: no id begins with %s; keepsake snapshots lists what there is", ErrNoSnapshot, spec)
+		return nil, fmt.Errorf("%w: no id begins with %s; keepsake snapshots lists what there is", ErrNoSnapshot, spec)
 	case 1:
 		return found[0], nil
 	}
-	return Snapshot{}, fmt.Errorf("%w: %d ids begin with %s; give more digits", ErrAmbiguous, len(found), spec)
+	return nil, fmt.Errorf("%w: %d ids begin with %s; give more digits", ErrAmbiguous, len(found), spec)
 }
 
 // whens are the ways to write a time, each with the span it stands for: a day

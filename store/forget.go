@@ -68,7 +68,11 @@ func (r *Repository) Forget(ctx context.Context, some []Snapshot, who, why strin
 	if err != nil {
 		return err
 	}
-	return r.forget(ctx, wanted, who, why)
+	names := make([]tree.LedgerSnapshot, len(wanted))
+	for i := range wanted {
+		names[i] = wanted[i].Name()
+	}
+	return r.forget(ctx, names, who, why)
 }
 
 // Forgettable returns those of some snapshots that Forget would forget. Errors:
@@ -80,7 +84,7 @@ func (r *Repository) Forgettable(ctx context.Context, some []Snapshot) (wanted [
 	if err != nil {
 		return nil, err
 	}
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -115,13 +119,14 @@ func hasID(list []Snapshot, id SnapshotID) bool {
 	return slices.ContainsFunc(list, func(s Snapshot) bool { return s.ID == id })
 }
 
+func hasBrief(list []*Brief, id SnapshotID) bool {
+	return slices.ContainsFunc(list, func(b *Brief) bool { return b.ID == id })
+}
+
 // forget records it without asking; each snapshot is named once.
-func (r *Repository) forget(ctx context.Context, some []Snapshot, who, why string) error {
+func (r *Repository) forget(ctx context.Context, some []tree.LedgerSnapshot, who, why string) error {
 	for batch := range slices.Chunk(some, mostForgotten) {
-		e := tree.LedgerEntry{Kind: tree.Forget, Who: who, Why: why}
-		for i := range batch {
-			e.Snapshots = append(e.Snapshots, batch[i].Name())
-		}
+		e := tree.LedgerEntry{Kind: tree.Forget, Who: who, Why: why, Snapshots: slices.Clone(batch)}
 		if err := r.record(ctx, e); err != nil {
 			return err
 		}
@@ -133,22 +138,21 @@ func (r *Repository) forget(ctx context.Context, some []Snapshot, who, why strin
 // keptAlways returns the snapshots that nothing may forget: of each chain the
 // newest that missed nothing, and the newest of those that no guard has marked,
 // which may be older: a source that was emptied misses nothing.
-func keptAlways(all []Snapshot) map[SnapshotID]bool {
-	complete, unmarked := map[chainID]*Snapshot{}, map[chainID]*Snapshot{}
-	for i := range all {
-		s := &all[i]
-		chain := chainID{s.Source, s.Writer}
+func keptAlways(all []*Brief) map[SnapshotID]bool {
+	complete, unmarked := map[chainID]*Brief{}, map[chainID]*Brief{}
+	for _, s := range all {
+		chain := s.chain()
 		for _, rule := range []struct {
-			newest map[chainID]*Snapshot
+			newest map[chainID]*Brief
 			fits   bool
-		}{{complete, s.Complete()}, {unmarked, sound(s)}} {
+		}{{complete, s.Complete()}, {unmarked, s.sound()}} {
 			if had := rule.newest[chain]; rule.fits && (had == nil || s.Number > had.Number) {
 				rule.newest[chain] = s
 			}
 		}
 	}
 	kept := map[SnapshotID]bool{}
-	for _, newest := range []map[chainID]*Snapshot{complete, unmarked} {
+	for _, newest := range []map[chainID]*Brief{complete, unmarked} {
 		for _, s := range newest {
 			kept[s.ID] = true
 		}
@@ -157,16 +161,18 @@ func keptAlways(all []Snapshot) map[SnapshotID]bool {
 }
 
 // sound reports whether a snapshot missed nothing and no guard has marked it.
-func sound(s *Snapshot) bool { return s.Complete() && len(s.Marks) == 0 }
+func (b *Brief) sound() bool { return b.Complete() && !b.Marked }
 
 // Forgotten returns the snapshots that were forgotten and whose manifests are
 // still there, oldest first, and what could not be read of them.
-func (r *Repository) Forgotten(ctx context.Context) ([]Snapshot, []error, error) {
+func (r *Repository) Forgotten(ctx context.Context) (all []*Brief, damaged []error, err error) {
 	l, err := r.Ledger(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	return r.list(ctx, func(id SnapshotID) bool { return l.undeletable(id) })
+	damaged, err = r.each(ctx, l.undeletable, func(s Snapshot) { all = append(all, s.Brief()) })
+	slices.SortFunc(all, older)
+	return all, damaged, err
 }
 
 // undeletable reports whether a snapshot can be brought back as far as the
@@ -184,11 +190,14 @@ func (r *Repository) FindForgotten(ctx context.Context, spec string) (Snapshot, 
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s, err := choose(all, spec, r.now().Location())
+	chosen, err := choose(all, spec, r.now().Location())
 	if errors.Is(err, ErrNoSnapshot) {
 		err = fmt.Errorf("%w: %q names none of the %d that were forgotten and are still here; keepsake snapshots --forgotten lists them", ErrNoSnapshot, spec, len(all))
 	}
-	return s, err
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return r.Manifest(ctx, chosen.ID)
 }
 
 // Undelete takes back that some snapshots were forgotten. Those that are not
@@ -198,7 +207,7 @@ func (r *Repository) Undelete(ctx context.Context, some []Snapshot, who, why str
 	if err != nil {
 		return err
 	}
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return err
 	}
@@ -207,8 +216,8 @@ func (r *Repository) Undelete(ctx context.Context, some []Snapshot, who, why str
 	for i := range some {
 		s := &some[i]
 		switch {
-		case hasID(wanted, s.ID) || hasID(all, s.ID):
-		case !hasID(gone, s.ID):
+		case hasID(wanted, s.ID) || hasBrief(all, s.ID):
+		case !hasBrief(gone, s.ID):
 			return fmt.Errorf("%w: %v was not forgotten, or was pruned since", ErrNoSnapshot, s.ID)
 		default:
 			wanted, e.Snapshots = append(wanted, *s), append(e.Snapshots, s.Name())

@@ -207,13 +207,13 @@ func (r *Repository) Ledger(ctx context.Context) (*Ledger, error) {
 	}
 	var news []found
 	var damaged []error
-	err := r.objects.List(ctx, prefixLedger, func(name string, _ int64) error {
+	err := eachName(ctx, r.objects, prefixLedger, func(name string) error {
 		id, ok := parseSealedName(prefixLedger, name)
 		if !ok || l.has(id) {
 			return nil // check tells of files that are not keepsake's
 		}
 		plain, err := r.openSealed(ctx, object.Ledger, name, id)
-		if interrupted(err) {
+		if fatal(err) {
 			return err
 		}
 		var e *tree.LedgerEntry

@@ -3,6 +3,8 @@ package store
 import (
 	"sync"
 	"unique"
+
+	"keepsake/store/tree"
 )
 
 // keptManifests bounds how many manifests are kept in memory, one or two KiB
@@ -34,14 +36,22 @@ func (m *manifests) put(s Snapshot) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.kept == nil || len(m.kept) >= keptManifests {
+	if m.kept == nil {
 		m.kept = map[SnapshotID]*Snapshot{}
+	}
+	// Any of them goes: of those who read all one after the other, the one that
+	// was used last would be as good to lose.
+	for id := range m.kept {
+		if len(m.kept) < keptManifests {
+			break
+		}
+		delete(m.kept, id)
 	}
 	m.kept[s.ID] = &s
 }
 
 // drop lets go of snapshots that nobody asks for any more.
-func (m *manifests) drop(some []Snapshot) {
+func (m *manifests) drop(some []tree.LedgerSnapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range some {

@@ -30,6 +30,20 @@ type stager interface {
 	CleanStaged(ctx context.Context) error
 }
 
+// namer is what backends have that would have to ask for the sizes of objects
+// one by one. Names is List without them.
+type namer interface {
+	Names(ctx context.Context, prefix string, fn func(name string) error) error
+}
+
+// eachName lists the names of objects.
+func eachName(ctx context.Context, o objects, prefix string, fn func(name string) error) error {
+	if n, ok := o.(namer); ok {
+		return n.Names(ctx, prefix, fn)
+	}
+	return o.List(ctx, prefix, func(name string, _ int64) error { return fn(name) })
+}
+
 // Names of objects. Packs lie in 256 directories each, so that no directory
 // grows beyond a few thousand entries on a file system that minds.
 const (

@@ -32,6 +32,7 @@ type Repository struct {
 	rand     io.Reader
 
 	manifests manifests
+	briefs    briefs
 	ledger    *Ledger
 	cache     *cache
 	openers   openers

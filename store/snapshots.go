@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
@@ -32,8 +33,11 @@ type Snapshot struct {
 type chainID struct{ source, writer [16]byte }
 
 // Snapshots returns all snapshots that are still wanted, oldest first, with the
-// tags that the ledger gave them, and without the heads of other chains. Manifests and ledger entries that cannot be
-// read are returned as damage beside the others, whose use they do not prevent.
+// tags that the ledger gave them, and without the heads of other chains. It is
+// for those who need all of every manifest, one or two KiB each, and reads most
+// of them anew; others ask for Briefs. Manifests and ledger entries that cannot
+// be read are returned as damage beside the others, whose use they do not
+// prevent.
 func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []error, error) {
 	l, err := r.Ledger(ctx)
 	if err != nil {
@@ -41,46 +45,36 @@ func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []error, error)
 	}
 	// Those that were forgotten are not even read: until a prune removes them
 	// there may be a hundred for each one that is wanted.
-	all, damaged, err := r.list(ctx, func(id SnapshotID) bool { return !l.Forgotten(id) })
-	return all, append(damaged, l.Damaged()...), err
-}
-
-// list returns the snapshots with certain ids whose manifests are there.
-func (r *Repository) list(ctx context.Context, wanted func(SnapshotID) bool) ([]Snapshot, []error, error) {
 	var all []Snapshot
-	var damaged []error
-	err := r.objects.List(ctx, prefixSnapshots, func(name string, _ int64) error {
-		id, ok := parseSealedName(prefixSnapshots, name)
-		if !ok {
-			damaged = append(damaged, &DamageError{Object: name, Err: errName})
-			return nil
-		}
-		if !wanted(id) {
-			return nil
-		}
-		s, err := r.snapshot(ctx, id)
-		if interrupted(err) {
-			return err
-		}
-		if err != nil {
-			damaged = append(damaged, err)
-			return nil
-		}
-		all = append(all, s)
-		return nil
-	})
+	damaged, err := r.each(ctx, func(id SnapshotID) bool { return !l.Forgotten(id) }, func(s Snapshot) { all = append(all, s) })
 	if err != nil {
-		return nil, nil, fmt.Errorf("listing snapshots: %w", err)
-	}
-	for i := range all {
-		if words, ok := r.ledger.tagsOf(all[i].ID); ok {
-			all[i].Tags = words
-		}
+		return nil, nil, err
 	}
 	slices.SortFunc(all, func(a, b Snapshot) int {
-		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID.String(), b.ID.String()))
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Number, b.Number), bytes.Compare(a.ID[:], b.ID[:]))
 	})
-	return all, damaged, nil
+	return all, append(damaged, l.Damaged()...), nil
+}
+
+// each calls fn with every snapshot of a wanted id whose manifest can be read,
+// in no order.
+func (r *Repository) each(ctx context.Context, wanted func(SnapshotID) bool, fn func(Snapshot)) (damaged []error, err error) {
+	ids, damaged, err := r.names(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		s, err := r.Manifest(ctx, id)
+		switch {
+		case err == nil:
+			fn(s)
+		case errors.Is(err, ErrDamaged):
+			damaged = append(damaged, err)
+		default:
+			return nil, fmt.Errorf("listing snapshots: %w", err)
+		}
+	}
+	return damaged, nil
 }
 
 // snapshot reads one manifest but for its heads. Manifests never change, so the last ones read
@@ -126,7 +120,7 @@ func (r *Repository) Missed(ctx context.Context, m *tree.Snapshot) ([]tree.Misse
 // or not: a number is never given twice. damaged are the manifests that cannot
 // be read.
 func (r *Repository) heads(ctx context.Context) (heads map[chainID]state.Head, damaged []error, err error) {
-	all, damaged, err := r.Snapshots(ctx)
+	all, damaged, err := r.Briefs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -137,9 +131,9 @@ func (r *Repository) heads(ctx context.Context) (heads map[chainID]state.Head, d
 			heads[chain] = h
 		}
 	}
-	for i := range all {
-		s := &all[i]
-		higher(state.Head{Source: s.Source, Writer: s.Writer, Number: s.Number, ID: s.ID})
+	for _, b := range all {
+		chain := b.chain()
+		higher(state.Head{Source: chain.source, Writer: chain.writer, Number: b.Number, ID: b.ID})
 	}
 	// The manifests of forgotten ones may be gone; the ledger knows them.
 	r.ledger.explained(func(h state.Head, _ bool) { higher(h) })

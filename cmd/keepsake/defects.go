@@ -12,10 +12,10 @@ import (
 // defects are why a snapshot is perhaps not the one that should be restored.
 type defects struct {
 	snap   store.Snapshot
-	rel    string         // what of it was asked for
-	missed uint64         // paths of that which it does not hold, or not in their last version
-	marks  []string       // of guards
-	good   store.Snapshot // the newest of the source without any; number 0: there is none
+	rel    string       // what of it was asked for
+	missed uint64       // paths of that which it does not hold, or not in their last version
+	marks  []string     // of guards
+	good   *store.Brief // the newest of the source without any; nil: there is none
 }
 
 // defectsOf looks for what is wrong with a snapshot, as far as it concerns the path
@@ -26,18 +26,18 @@ func (s *session) defectsOf(ctx context.Context, snap store.Snapshot, rel string
 	if d.missed, err = s.missedOf(ctx, snap, rel); err != nil || !d.any() {
 		return d, err
 	}
-	all, _, err := s.repo.Snapshots(ctx)
+	all, _, err := s.repo.Briefs(ctx)
 	if err != nil {
 		return d, err
 	}
-	var some []store.Snapshot
+	var some []*store.Brief
 	for _, other := range all {
-		if other.Source == snap.Source && other.Complete() && len(other.Marks) == 0 {
+		if other.Origin().Source == snap.Source && other.Complete() && !other.Marked {
 			some = append(some, other)
 		}
 	}
 	if len(some) > 0 {
-		d.good = store.Newest(some)
+		d.good = store.NewestBrief(some)
 	}
 	return d, nil
 }
@@ -86,7 +86,7 @@ func (d defects) tell(out *output, target string) {
 	if len(d.marks) > 0 {
 		out.note("the snapshot was taken under an alarm (%s); keepsake status %s", strings.Join(d.marks, ", "), quote(d.snap.Label))
 	}
-	if d.good.Number == 0 {
+	if d.good == nil {
 		out.note("no snapshot of %s is complete and without an alarm; keepsake snapshots lists what there is", quote(d.snap.Label))
 		return
 	}
@@ -95,7 +95,7 @@ func (d defects) tell(out *output, target string) {
 		spec += ":" + d.rel
 	}
 	out.note("the newest complete one of %s is %s, of %s: keepsake restore %s --target %s",
-		quote(d.snap.Label), d.good.ID.Short(), localTime(d.good), copyable(spec), copyable(target))
+		quote(d.snap.Label), d.good.ID.Short(), localTime(d.good.Started, d.good.Zone()), copyable(spec), copyable(target))
 }
 
 // copyable quotes a word so that the command it stands in can be copied into a

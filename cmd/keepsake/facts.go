@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type overview struct {
 // look gathers what the repository, the runs of this process and the keeper
 // know. What the keeper knows is newer than what is stored.
 func (s *session) look(ctx context.Context) (overview, error) {
-	all, damaged, err := s.repo.Snapshots(ctx)
+	all, damaged, err := s.repo.Briefs(ctx)
 	if err != nil {
 		return overview{}, err
 	}
@@ -59,23 +60,31 @@ func (s *session) look(ctx context.Context) (overview, error) {
 
 // stored is what the snapshots tell of their sources, and that the configured
 // ones exist: one that never got a snapshot must not be missing from status.
-func (s *session) stored(ctx context.Context, all []store.Snapshot) (map[string]*health.Facts, error) {
+func (s *session) stored(ctx context.Context, all []*store.Brief) (map[string]*health.Facts, error) {
 	byLabel := map[string]*health.Facts{}
 	for _, source := range s.inForce() {
 		named(byLabel, source.Label).Path = source.Path
 	}
-	newest := map[string]store.Snapshot{}
+	newest := map[string]*store.Brief{}
 	for _, snap := range all { // oldest first
-		f := named(byLabel, snap.Label)
-		newest[snap.Label], f.Looked = snap, snap.Finished.Time()
-		if f.Path = printablePath(string(snap.RootPath)); f.Path == "" {
+		of := snap.Origin()
+		f := named(byLabel, of.Label)
+		newest[of.Label], f.Looked = snap, snap.Finished.Time()
+		if f.Path = printablePath(of.RootPath); f.Path == "" {
 			f.Kind = health.Command
 		}
 		if snap.Complete() {
 			f.NewestComplete = snap.Started.Time()
 		}
 	}
-	for label, snap := range newest {
+	for label, b := range newest {
+		snap, err := s.repo.Manifest(ctx, b.ID)
+		if errors.Is(err, store.ErrDamaged) {
+			continue // since a moment ago; the next look has the one before
+		}
+		if err != nil {
+			return nil, err
+		}
 		byLabel[label].Newest = daemon.SnapshotFacts(ctx, s.repo, snap)
 	}
 	for label, f := range byLabel {

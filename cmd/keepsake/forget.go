@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
@@ -125,7 +124,7 @@ func forgetHandler(ctx context.Context, s *session, args forgetArgs, out *output
 	if args.Policy.Zero() {
 		return &usageError{errors.New("no rule says what stays")}
 	}
-	all, _, err := s.repo.Snapshots(ctx)
+	all, _, err := s.repo.Briefs(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +144,7 @@ func forgetHandler(ctx context.Context, s *session, args forgetArgs, out *output
 			return err
 		}
 		if o.Paused != "" && len(some) > 0 {
-			out.note("nothing of %s is forgotten: %s", some[len(some)-1].Label, o.Paused)
+			out.note("nothing of %s is forgotten: %s", some[len(some)-1].Origin().Label, o.Paused)
 		}
 		made = append(made, some...)
 	}
@@ -158,14 +157,15 @@ func forgetHandler(ctx context.Context, s *session, args forgetArgs, out *output
 
 // sourcesOf returns the sources that have snapshots, oldest first: all, or those
 // with a label.
-func sourcesOf(all []store.Snapshot, label string) (sources []state.SourceID, err error) {
+func sourcesOf(all []*store.Brief, label string) (sources []state.SourceID, err error) {
 	var labels []string
 	for _, snap := range all {
-		if !slices.Contains(labels, snap.Label) {
-			labels = append(labels, snap.Label)
+		of := snap.Origin()
+		if !slices.Contains(labels, of.Label) {
+			labels = append(labels, of.Label)
 		}
-		if (label == "" || snap.Label == label) && !slices.Contains(sources, state.SourceID(snap.Source)) {
-			sources = append(sources, snap.Source)
+		if (label == "" || of.Label == label) && !slices.Contains(sources, state.SourceID(of.Source)) {
+			sources = append(sources, of.Source)
 		}
 	}
 	if label != "" && len(sources) == 0 {
@@ -213,34 +213,34 @@ func (s *session) forgetNamed(ctx context.Context, args forgetArgs, out *output)
 }
 
 func about(s store.Snapshot) string {
-	return fmt.Sprintf("%s  %s  %s", s.ID.Short(), localTime(s), s.Label)
+	return fmt.Sprintf("%s  %s  %s", s.ID.Short(), localTime(s.Started, s.Zone()), s.Label)
 }
 
 // tellExpiry tells what goes and what stays, and why.
 func (o *output) tellExpiry(made []store.Expiry, dry bool) {
 	gone := 0
-	var rows []table.Row
+	rows := longTable{heading: []string{"", "id", "time", "source", "why"}}
 	for _, x := range made {
 		if !x.Keep {
 			gone++
 		}
 		if o.options.JSON {
 			o.emit("decision", map[string]any{
-				"id": x.ID.String(), "short_id": x.ID.Short(), "number": x.Number, "source": x.Label, "source_id": fmt.Sprintf("%x", x.Source),
+				"id": x.ID.String(), "short_id": x.ID.Short(), "number": x.Number, "source": x.Origin().Label, "source_id": fmt.Sprintf("%x", x.Origin().Source),
 				"time": x.Started.Time().In(x.Zone()).Format(time.RFC3339Nano), "keep": x.Keep, "reasons": append([]string{}, x.Reasons...),
 			})
 			continue
 		}
 		if dry || o.options.Verbose > 0 {
-			rows = append(rows, o.expiryRow(x))
+			rows.add(o.expiryRow(x)...)
 		}
 	}
 	if o.options.JSON {
 		o.emit("summary", map[string]any{"kept": len(made) - gone, "forgotten": gone, "dry_run": dry})
 		return
 	}
-	if len(rows) > 0 {
-		o.table(table.Row{"", "id", "time", "source", "why"}, rows)
+	if len(rows.rows) > 0 {
+		o.longTable(&rows)
 	}
 	switch {
 	case len(made) == 0:
@@ -255,12 +255,12 @@ func (o *output) tellExpiry(made []store.Expiry, dry bool) {
 	}
 }
 
-func (o *output) expiryRow(x store.Expiry) table.Row {
+func (o *output) expiryRow(x store.Expiry) []string {
 	what, why := o.color(text.FgGreen, "keep"), strings.Join(x.Reasons, ", ")
 	if !x.Keep {
 		what, why = o.color(text.FgRed, "forget"), "no rule keeps it"
 	}
-	return table.Row{what, x.ID.Short(), localTime(x.Snapshot), x.Label, why}
+	return []string{what, x.ID.Short(), localTime(x.Started, x.Zone()), x.Origin().Label, why}
 }
 
 // tellSpace says what forgetting has not done.

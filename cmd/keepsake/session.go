@@ -215,7 +215,7 @@ func (a *app) open(ctx context.Context, local *backend.Local) (*session, error) 
 	// Argon2id has left 64 MiB of garbage, if a password opened the repository.
 	debug.FreeOSMemory()
 	if r.State().Fresh() && r.State().SetAside() == "" {
-		all, _, err := r.Snapshots(ctx)
+		all, _, err := r.Briefs(ctx)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}

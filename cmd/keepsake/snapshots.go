@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
@@ -50,7 +50,7 @@ back.`,
 }
 
 func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *output) error {
-	list, none := s.repo.Snapshots, "There are no snapshots yet. keepsake backup DIR takes one."
+	list, none := s.repo.Briefs, "There are no snapshots yet. keepsake backup DIR takes one."
 	if args.Forgotten {
 		list, none = s.repo.Forgotten, "There are no forgotten snapshots."
 	}
@@ -62,9 +62,20 @@ func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *
 	if err != nil {
 		return err
 	}
-	var rows []table.Row
-	for _, snap := range all {
-		if args.Source != "" && snap.Label != args.Source || !hasAll(snap.Tags, args.Tags) {
+	rows := longTable{heading: []string{"id", "time", "source", "tags", "files", "size", "added", "state"}}
+	for _, b := range all {
+		if args.Source != "" && b.Origin().Label != args.Source {
+			continue
+		}
+		snap, err := s.repo.Manifest(ctx, b.ID)
+		if err != nil && !errors.Is(err, store.ErrDamaged) {
+			return err
+		}
+		if err != nil {
+			damaged = append(damaged, err)
+			continue
+		}
+		if !hasAll(snap.Tags, args.Tags) {
 			continue
 		}
 		why, pinned := ledger.Pinned(snap.ID, s.repo.Now())
@@ -80,13 +91,11 @@ func snapshotsHandler(ctx context.Context, s *session, args snapshotsArgs, out *
 		if pinned {
 			state += ", pinned"
 		}
-		rows = append(rows, table.Row{
-			snap.ID.Short(), localTime(snap), snap.Label, strings.Join(snap.Tags, ","), fmt.Sprint(snap.Stats.Files),
-			size(snap.Stats.Bytes), size(snap.Stats.AddedBytes), state,
-		})
+		rows.add(snap.ID.Short(), localTime(snap.Started, snap.Zone()), b.Origin().Label, strings.Join(snap.Tags, ","), fmt.Sprint(snap.Stats.Files),
+			size(snap.Stats.Bytes), size(snap.Stats.AddedBytes), state)
 	}
-	if len(rows) > 0 {
-		out.table(table.Row{"id", "time", "source", "tags", "files", "size", "added", "state"}, rows)
+	if len(rows.rows) > 0 {
+		out.longTable(&rows)
 	} else if len(all) > 0 && !out.options.JSON {
 		out.say("None of the %s matches.", count(len(all), "snapshot"))
 	} else if len(damaged) == 0 {
@@ -110,8 +119,8 @@ func hasAll(have, want []string) bool {
 	return true
 }
 
-func localTime(s store.Snapshot) string {
-	return s.Started.Time().In(s.Zone()).Format("2006-01-02 15:04:05")
+func localTime(t tree.Time, zone *time.Location) string {
+	return t.Time().In(zone).Format("2006-01-02 15:04:05")
 }
 
 func (o *output) completeness(s store.Snapshot) string {

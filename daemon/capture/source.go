@@ -29,12 +29,12 @@ func Bind(ctx context.Context, r *store.Repository, label, path, host string) (s
 		return s, false, nil
 	}
 	s = state.Source{Label: label, Path: []byte(path)}
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return s, false, err
 	}
-	for _, old := range all {
-		if old.Host == host && old.Label == label && string(old.RootPath) == path {
+	for _, b := range all {
+		if old := b.Origin(); old.Host == host && old.Label == label && old.RootPath == path {
 			s.ID, continued = old.Source, true
 		}
 	}
@@ -50,19 +50,31 @@ func Bind(ctx context.Context, r *store.Repository, label, path, host string) (s
 // it has one, by number, else of any other's; false if there is none that can
 // be read. One in progress counts: it has what was stored last.
 func previous(ctx context.Context, r *store.Repository, id state.SourceID) (newest store.Snapshot, ok bool, err error) {
-	all, _, err := r.Snapshots(ctx)
+	all, _, err := r.Briefs(ctx)
 	if err != nil {
 		return newest, false, err
 	}
-	own := false
-	for _, s := range all {
-		if s.Source != id {
-			continue
+	unreadable := map[store.SnapshotID]bool{}
+	for {
+		var best *store.Brief
+		own := false
+		for _, s := range all {
+			of := s.Origin()
+			if of.Source != id || unreadable[s.ID] {
+				continue
+			}
+			mine := of.Writer == r.State().Writer()
+			if best == nil || mine && !own || mine == own && (mine && s.Number > best.Number || !mine) {
+				best, own = s, mine
+			}
 		}
-		mine := s.Writer == r.State().Writer()
-		if !ok || mine && !own || mine == own && (mine && s.Number > newest.Number || !mine) {
-			newest, ok, own = s, true, mine
+		if best == nil {
+			return newest, false, nil
 		}
+		newest, err = r.Manifest(ctx, best.ID)
+		if !errors.Is(err, store.ErrDamaged) {
+			return newest, err == nil, err
+		}
+		unreadable[best.ID] = true // it has been damaged since it was listed first
 	}
-	return newest, ok, nil
 }

@@ -36,6 +36,30 @@ func (l *Local) Size(ctx context.Context, name string) (int64, error) {
 // published or removed meanwhile may or may not be listed. fn may call the
 // other methods. Only a nil error means that the list was complete.
 func (l *Local) List(ctx context.Context, prefix string, fn func(name string, size int64) error) error {
+	return l.walk(ctx, prefix, func(name string, e fs.DirEntry) (disk, callback error) {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil // removed since
+		}
+		if err != nil {
+			return err, nil
+		}
+		return nil, fn(name, info.Size())
+	})
+}
+
+// Names is List without sizes, for which every file would have to be looked
+// at: of 100,000 it takes a third of the time, and a cold disk reads their
+// directory alone.
+func (l *Local) Names(ctx context.Context, prefix string, fn func(name string) error) error {
+	return l.walk(ctx, prefix, func(name string, _ fs.DirEntry) (disk, callback error) { return nil, fn(name) })
+}
+
+// visit is told of one object; errors of the disk are told apart from those of
+// the caller's function.
+type visit func(name string, e fs.DirEntry) (disk, callback error)
+
+func (l *Local) walk(ctx context.Context, prefix string, visit visit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -46,16 +70,16 @@ func (l *Local) List(ctx context.Context, prefix string, fn func(name string, si
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		start = prefix[:i]
 	}
-	if err := l.list(ctx, start, prefix, fn); err != nil {
+	if err := l.list(ctx, start, prefix, visit); err != nil {
 		return err
 	}
 	// A disk that went away during the walk looks like missing directories.
 	return l.present()
 }
 
-func (l *Local) list(ctx context.Context, dir, prefix string, fn func(name string, size int64) error) error {
+func (l *Local) list(ctx context.Context, dir, prefix string, visit visit) error {
 	var callback error // told apart from the disk's errors
-	err := l.disk.ReadDir(l.path(dir), func(e fs.DirEntry) error {
+	err := l.disk.ReadDir(l.path(dir), func(e fs.DirEntry) (disk error) {
 		if callback = ctx.Err(); callback != nil {
 			return callback
 		}
@@ -65,7 +89,7 @@ func (l *Local) list(ctx context.Context, dir, prefix string, fn func(name strin
 		}
 		if e.IsDir() {
 			if strings.HasPrefix(name, prefix) || strings.HasPrefix(prefix, name+"/") {
-				callback = l.list(ctx, name, prefix, fn)
+				callback = l.list(ctx, name, prefix, visit)
 			}
 			return callback
 		}
@@ -78,15 +102,10 @@ func (l *Local) list(ctx context.Context, dir, prefix string, fn func(name strin
 		if !strings.HasPrefix(name, prefix) {
 			return nil
 		}
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // removed since
+		if disk, callback = visit(name, e); callback != nil {
+			return callback
 		}
-		if err != nil {
-			return err
-		}
-		callback = fn(name, info.Size())
-		return callback
+		return disk
 	})
 	if callback != nil {
 		return callback

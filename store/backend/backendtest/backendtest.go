@@ -118,6 +118,11 @@ func wantAbsent[S Staged, B Backend[S]](t *testing.T, b B, name string) {
 	wantErr(t, "read of absent "+name, err, fs.ErrNotExist)
 }
 
+// namer is a backend that lists names more cheaply than sizes.
+type namer interface {
+	Names(ctx context.Context, prefix string, fn func(name string) error) error
+}
+
 func listing[S Staged, B Backend[S]](t *testing.T, b B, prefix string) map[string]int64 {
 	t.Helper()
 	out := map[string]int64{}
@@ -128,6 +133,16 @@ func listing[S Staged, B Backend[S]](t *testing.T, b B, prefix string) map[strin
 		out[name] = size
 		return nil
 	}))
+	if n, ok := any(b).(namer); ok {
+		named := map[string]int64{}
+		must(t, n.Names(t.Context(), prefix, func(name string) error {
+			named[name] = out[name]
+			return nil
+		}))
+		if !maps.Equal(named, out) {
+			t.Errorf("prefix %q: names %v, listed with sizes %v", prefix, named, out)
+		}
+	}
 	return out
 }
 
