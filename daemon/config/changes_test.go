@@ -25,7 +25,7 @@ func TestChanged(t *testing.T) {
 		{"another command", d, strings.Replace(d, "dump", "pg_dump", 1), "~d"},
 		{"one more output", d, d + "[[source.output]]\ncommand = [\"x\"]\nfile = \"x\"\n", "~d"},
 		{"global", a, "max-read = \"9MiB\"\nnotify.command = [\"/bin/true\"]\n" + a, "max-read notify.command"},
-		{"at the next start", a, "repository = \"/r\"\nmount = \"/m\"\nkey-file = \"/k\"\ngroup = \"g\"\nmetrics = \"127.0.0.1:1\"\n" + a, "repository! mount! key-file! group! metrics!"},
+		{"at the next start", a, "repository = \"/r\"\nmount = \"/m\"\nno-exec = true\ncache = \"9MiB\"\nread-ahead = \"1MiB\"\nkey-file = \"/k\"\ngroup = \"g\"\nmetrics = \"127.0.0.1:1\"\n" + a, "repository! mount! no-exec! cache! read-ahead! key-file! group! metrics!"},
 	} {
 		old, next := parse(t, tt.old), parse(t, tt.new)
 		c, err := config.Changed(old, next)

@@ -59,6 +59,9 @@ func TestNotes(t *testing.T) {
 		{source, []string{"there is no command below [notify]: nobody is told when a source fails, and keepsake status must be looked at"}},
 		{head, []string{"there is no [[source]]: nothing is backed up"}},
 		{head + "mount = \"DIR/view\"\n" + source, []string{"line 2: the mount DIR/view is not there: it is created"}},
+		{head + "cache = \"200MiB\"\n" + source, []string{"line 2: the service uses 128MiB of the cache's 200MiB, half of memory; make memory at least 400MiB to have all of it"}},
+		{head + "cache = \"200MiB\"\nmemory = \"400MiB\"\n" + source, nil},
+		{head + "memory = \"64MiB\"\n" + source, nil},
 		{head + "repository = \"DIR/r\"\n" + source, []string{"line 2: the repository DIR/r is not there: is its disk mounted? A new one is made with keepsake init"}},
 		{head + "repository = \"DIR/pictures/weddings\"\n" + source, []string{`line 5: the repository, DIR/pictures/weddings, lies inside source "a" and is left out of it`}},
 		// Through a link: one directory has two names.

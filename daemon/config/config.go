@@ -25,7 +25,10 @@ type Config struct {
 	Profile    string
 	Repository string
 	Mount      string
-	AllowOther bool // other users may enter the view, with the permissions that files had
+	AllowOther bool  // other users may enter the view, with the permissions that files had
+	NoExec     bool  // programs cannot be run out of the view
+	Cache      int64 // bytes of memory for decrypted files while snapshots are shown
+	ReadAhead  int64 // bytes that the kernel reads ahead in the view; 0: its own choice
 	KeyFile    string
 	Group      string // whose members may look on; empty: nobody's
 	Metrics    string // loopback address that serves metrics; empty: the socket alone
@@ -73,6 +76,10 @@ type Output struct {
 	Command []string
 	File    string // relative, below the source's root
 }
+
+// ServiceCache is the cache of a service, which keeps to Memory with everything
+// that it does: beyond half of it, it would do little else than collect garbage.
+func (c Config) ServiceCache() int64 { return min(c.Cache, c.Memory/2) }
 
 // IsCommand reports whether the source is the output of commands.
 func (s Source) IsCommand() bool { return len(s.Outputs) > 0 }

@@ -101,6 +101,11 @@ func TestValues(t *testing.T) {
 		{`max-read = "20MiB"`, func(c config.Config) any { return c.MaxRead }, int64(20 << 20)},
 		{`max-read = "1.5 GiB"`, func(c config.Config) any { return c.MaxRead }, int64(3 << 29)},
 		{`max-read = "0"`, func(c config.Config) any { return c.MaxRead }, int64(0)},
+		{`cache = "96MiB"`, func(c config.Config) any { return c.Cache }, int64(96 << 20)},
+		{`cache = "96MiB"`, func(c config.Config) any { return c.ServiceCache() }, int64(96 << 20)},
+		{"cache = \"1GiB\"\nmemory = \"100MiB\"", func(c config.Config) any { return c.ServiceCache() }, int64(50 << 20)},
+		{`read-ahead = "1MiB"`, func(c config.Config) any { return c.ReadAhead }, int64(1 << 20)},
+		{`no-exec = true`, func(c config.Config) any { return c.NoExec }, true},
 		{`metrics = "[::1]:9273"`, func(c config.Config) any { return c.Metrics }, "[::1]:9273"},
 		{`repository = "/a//b/../c/"`, func(c config.Config) any { return c.Repository }, "/a/c"},
 		{`defaults.every = "1h30m"`, func(c config.Config) any { return c.Defaults.Schedule.Every }, 90 * time.Minute},
@@ -203,6 +208,8 @@ func TestEachKeyAlone(t *testing.T) {
 			value = map[string]string{"true": "false", "false": "true"}[k.Default]
 		case k.Name == "metrics":
 			value = `"127.0.0.1:9273"`
+		case k.Name == "read-ahead":
+			value = `"9MiB"`
 		case strings.HasSuffix(k.Name, ".least"):
 			value = "33" // of 100 at most
 		case k.Section == "source.output" || k.Section == "source" && k.Name != "require":
@@ -230,6 +237,22 @@ func TestEachKeyAlone(t *testing.T) {
 		}
 		if len(said) != 1 || said[0] != line {
 			t.Errorf("%q is held as %q", text, said)
+		}
+	}
+}
+
+// TestSet: a flag is read as its key is, and a wrong one changes nothing.
+func TestSet(t *testing.T) {
+	c := config.Default(config.Production)
+	if err := c.Set("cache", "96MiB"); err != nil || c.Cache != 96<<20 {
+		t.Errorf("cache is %d: %v", c.Cache, err)
+	}
+	for text, want := range map[string]string{
+		"7MiB": `= "7MiB" is too small; with less`, "lots": `= "lots" is not a size; write a number`, "": `= "" is not a size`,
+		"96": `= "96" has no unit; write KiB`, "96M": `= "96M" is ambiguous`, "-1MiB": "is not a size", "0": "too small",
+	} {
+		if err := c.Set("cache", text); err == nil || !strings.Contains(err.Error(), want) || c.Cache != 96<<20 {
+			t.Errorf("%q: cache is %d: %v", text, c.Cache, err)
 		}
 	}
 }

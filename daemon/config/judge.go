@@ -18,6 +18,14 @@ func (r *reading) judge() {
 		r.judgeShared(at, &r.config.Sources[i])
 	}
 	r.judgeLabels()
+	r.judgeMemory()
+}
+
+// judgeMemory says what the cache is cut down to.
+func (r *reading) judgeMemory() {
+	if c := r.config; r.given("", "cache") && c.ServiceCache() < c.Cache {
+		r.note(r.line("", "cache"), "the service uses %s of the cache's %s, half of memory; make memory at least %s to have all of it", size(c.ServiceCache()), size(c.Cache), size(2*c.Cache))
+	}
 }
 
 // judgeSource looks at what makes a source one.

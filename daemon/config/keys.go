@@ -45,6 +45,15 @@ func globalKeys() []field[Config] {
 		setting("allow-other", boolKind, func(c *Config) *bool { return &c.AllowOther }).
 			means("whether the service lets other users into the view, with the permissions that files had").
 			usually(true, "snapshots that only root can open help nobody; who could not read a file cannot read its snapshots").needsRestart(),
+		setting("no-exec", boolKind, func(c *Config) *bool { return &c.NoExec }).
+			means("whether it is forbidden to run programs out of the view").
+			usually(false, "an old version of a tool may be what is looked for; setuid bits and devices never count there").needsRestart(),
+		setting("cache", cacheKind, func(c *Config) *int64 { return &c.Cache }).
+			means("how much memory decrypted files take while snapshots are shown, of the service at most half of memory; a quarter of it is for reading ahead of players and copies").
+			usually(64<<20, "four videos are played at once out of it, and a NAS with 1 GiB has it to spare").needsRestart(),
+		setting("read-ahead", readAheadKind, func(c *Config) *int64 { return &c.ReadAhead }).
+			means("how far the kernel reads ahead of a program that reads a file of the view from its beginning; 0 leaves that to the kernel; takes root").
+			usually(0, "the view itself is ahead of the kernel's 128 KiB; more makes small reads of mapped files dearer").needsRestart(),
 		setting("key-file", pathKind, func(c *Config) *string { return &c.KeyFile }).
 			means("the file that opens the repository besides the recovery code; keep a copy of it elsewhere").
 			usually("", "the file key beside the configuration, if there is one").needsRestart(),

@@ -68,6 +68,35 @@ var loopbackKind = textKind.checked(func(s string) (string, string) {
 	return "", ""
 })
 
+// The bounds of what a view can work with.
+const (
+	leastCache    = 8 << 20
+	tooLittle     = "with less than 8MiB what is read ahead pushes out what is being read"
+	leastAhead    = 128 << 10 // what the kernel does by itself
+	mostReadAhead = 16 << 20
+	page          = 4 << 10
+)
+
+// cacheKind is memory that is never none: without it every request would
+// decrypt anew what the one before it has decrypted.
+var cacheKind = sizeKind(leastCache, tooLittle).checked(func(n int64) (string, string) {
+	if n == 0 {
+		return `= "0" is too small`, tooLittle
+	}
+	return "", ""
+})
+
+// readAheadKind is what the kernel takes for a mount's read-ahead.
+var readAheadKind = sizeKind(leastAhead, "the kernel reads 128KiB ahead by itself; 0 leaves it at that").checked(func(n int64) (string, string) {
+	switch {
+	case n > mostReadAhead:
+		return fmt.Sprintf("= %s is too large", quoteTOML(size(n))), "more than 16MiB of a file that a program only looks at is read for nothing"
+	case n%page != 0:
+		return fmt.Sprintf("= %s is no multiple of a page", quoteTOML(size(n))), "write a multiple of 4KiB, such as 1MiB"
+	}
+	return "", ""
+})
+
 // insideKind is a path relative to a source's root that stays below it.
 var insideKind = kind[string]{
 	name: "relative path",

@@ -47,6 +47,11 @@ func TestProblems(t *testing.T) {
 		{`max-read = "20G/s"`, `line 1: max-read = "20G" is ambiguous: G may be a power of 1000 or of 1024; write KiB, MiB, GiB or TiB, which are powers of 1024: "20GiB"`},
 		{`memory = "300"`, `line 1: memory = "300" has no unit; write KiB, MiB, GiB or TiB after it: "300MiB"`},
 		{`memory = "1MiB"`, `line 1: memory = "1MiB" is too small; the indexes of a library need 64MiB`},
+		{`cache = "4MiB"`, `line 1: cache = "4MiB" is too small; with less than 8MiB what is read ahead pushes out what is being read`},
+		{`cache = "0"`, `line 1: cache = "0" is too small; with less than 8MiB what is read ahead pushes out what is being read`},
+		{`read-ahead = "64KiB"`, `line 1: read-ahead = "64KiB" is too small; the kernel reads 128KiB ahead by itself; 0 leaves it at that`},
+		{`read-ahead = "1GiB"`, `line 1: read-ahead = "1GiB" is too large; more than 16MiB of a file that a program only looks at is read for nothing`},
+		{`read-ahead = "200001B"`, `line 1: read-ahead = "200001B" is no multiple of a page; write a multiple of 4KiB, such as 1MiB`},
 		{`memory = "much"`, `line 1: memory = "much" is not a size; write a number and KiB, MiB, GiB or TiB: "20GiB"`},
 		// Places.
 		{`repository = "backups"`, `line 1: repository = "backups" is not an absolute path; begin it with /: a daemon has no directory of its own, and ~ is not expanded`},
