@@ -174,9 +174,8 @@ func (d *service) keep(ctx context.Context, s *session, started func()) error {
 		d.supervisor.Stopping()
 		d.a.logger().Info("stopping; what is being read is given up, what was announced is safe")
 	})
-	// Without root's rights the system may not let others in; with them, files'
-	// own permissions decide.
-	place := viewPlace{dir: d.a.mountDir(), allowOther: d.a.config.AllowOther && os.Geteuid() == 0}
+	place := viewPlace{dir: d.a.mountDir(), viewOptions: viewOptionsOf(d.a.config)}
+	place.Cache = d.a.config.ServiceCache()
 	return s.keep(ctx, k, place, out, func() {
 		started()
 		d.a.logger().Info("ready", "sources", listed(d.a.config.Sources), "view", orNone(place.dir), "metrics", orNone(d.a.config.Metrics))

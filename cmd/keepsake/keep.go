@@ -22,7 +22,7 @@ func (s *session) keep(ctx context.Context, k *daemon.Keeper, place viewPlace, o
 	s.keeper.Store(k)
 	defer s.keeper.Store(nil)
 	if place.dir != "" {
-		m, err := s.mountAt(ctx, place.dir, place.allowOther, out)
+		m, err := s.mountAt(ctx, place, out)
 		if place.refuse && occupied(err) {
 			return err // better seen now than later
 		}
@@ -39,15 +39,6 @@ func (s *session) keep(ctx context.Context, k *daemon.Keeper, place viewPlace, o
 	}
 	ready()
 	return k.Run(ctx)
-}
-
-// viewPlace is where and for whom snapshots are shown; nowhere if dir is empty.
-type viewPlace struct {
-	dir        string
-	allowOther bool
-	// refuse ends everything if something else is at the place: a person who
-	// looks on mends that at once. For a service backups matter more.
-	refuse bool
 }
 
 // viewFailed tells that the view cannot be mounted, once for each reason; nil
@@ -69,7 +60,7 @@ func (s *session) stayMounted(ctx context.Context, m *view, place viewPlace, out
 	for pause := remountEvery; ; {
 		if m != nil {
 			pause = remountEvery
-			if err := s.whileMounted(ctx, m); err != nil || ctx.Err() != nil {
+			if err := s.show(ctx, m, place, out); err != nil || ctx.Err() != nil {
 				return err
 			}
 			out.note("somebody unmounted %s; it is mounted again", place.dir)
@@ -80,31 +71,10 @@ func (s *session) stayMounted(ctx context.Context, m *view, place viewPlace, out
 			return nil
 		}
 		var err error
-		m, err = s.mountAt(ctx, place.dir, place.allowOther, out)
+		m, err = s.mountAt(ctx, place, out)
 		if ctx.Err() == nil || err == nil {
 			s.viewFailed(err, out)
 		}
 		pause = min(2*pause, remountMost)
-	}
-}
-
-// whileMounted returns when somebody has unmounted the view, or ctx has ended
-// and it is unmounted.
-func (s *session) whileMounted(ctx context.Context, m *view) error {
-	s.mounted.Store(m)
-	defer s.mounted.Store(nil)
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		m.Wait()
-	}()
-	select {
-	case <-ctx.Done():
-		s.mounted.Store(nil) // nobody refreshes it any more
-		err := m.Unmount()
-		<-gone
-		return err
-	case <-gone:
-		return nil
 	}
 }

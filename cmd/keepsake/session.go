@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -37,13 +39,12 @@ type session struct {
 	started time.Time
 	own     []string // directories that sources leave out
 	log     *slog.Logger
-	// keeper and mounted are set while up or the service runs.
-	keeper  atomic.Pointer[daemon.Keeper]
-	mounted atomic.Pointer[view]
+	keeper  atomic.Pointer[daemon.Keeper] // set while up or the service runs
 
 	configured []config.Source // that the configuration of this process names for this repository
 	runs       runs
 	troubles   troubles
+	views      views
 
 	mu      sync.Mutex
 	notices []string // of opening, told by the first verb; guarded by mu
@@ -58,16 +59,12 @@ func (s *session) takeNotices() []string {
 	return all
 }
 
-// published makes the mounted view show a new snapshot at once.
-func (s *session) published() {
-	if m := s.mounted.Load(); m != nil {
-		m.Refresh()
-	}
-}
-
-// handler carries out a verb's request. It may run for another process: it
+// handler carries out a verb's requests. It may run for another process: it
 // reads no environment and writes to its output only.
-type handler func(ctx context.Context, s *session, args json.RawMessage, out *output) error
+type handler struct {
+	run  func(ctx context.Context, s *session, args json.RawMessage, out *output) error
+	args reflect.Type
+}
 
 // handlers are the verbs that need an open repository.
 func handlers() map[string]handler {
@@ -92,15 +89,21 @@ func handlers() map[string]handler {
 	}
 }
 
-// handle gives a handler its own type of arguments.
+// handle gives a handler its own type of arguments. Arguments that it does not
+// know are refused: a mount that was asked for without exec must not have it
+// because the process that mounts is an older one. That such processes do not
+// talk to each other at all is what control.Protocol is for.
 func handle[A any](h func(ctx context.Context, s *session, args A, out *output) error) handler {
-	return func(ctx context.Context, s *session, raw json.RawMessage, out *output) error {
+	run := func(ctx context.Context, s *session, raw json.RawMessage, out *output) error {
 		var args A
-		if err := json.Unmarshal(raw, &args); err != nil {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&args); err != nil {
 			return &usageError{fmt.Errorf("arguments: %w", err)}
 		}
 		return h(ctx, s, args, out)
 	}
+	return handler{run, reflect.TypeFor[A]()}
 }
 
 // serve carries out one request, for this process or another.
@@ -114,7 +117,7 @@ func (s *session) serve(ctx context.Context, req control.Request, stream control
 	for _, text := range s.takeNotices() {
 		out.note("%s", text)
 	}
-	return out.fail(ctx, h(ctx, s, req.Args, out))
+	return out.fail(ctx, h.run(ctx, s, req.Args, out))
 }
 
 // asked notes in the log of a service what somebody had it do, and who.

@@ -21,6 +21,7 @@ import (
 
 func (a *app) upCommand() *cobra.Command {
 	var mount string
+	var view *viewFlags
 	c := &cobra.Command{
 		Use:   "up [DIR…]",
 		Short: "Back up, show the snapshots as folders, and keep watching",
@@ -32,11 +33,12 @@ Without a directory it takes those of the last time, or your pictures and videos
 What it was given is written to keepsake.toml.`,
 		Example: "  keepsake up ~/Pictures\n  keepsake up /volume1/weddings /volume1/clients --repository /volume2/keepsake",
 		RunE: func(c *cobra.Command, dirs []string) error {
-			u := &up{a: a, out: a.output(), mount: mount}
+			u := &up{a: a, out: a.output(), mount: mount, view: view}
 			return u.run(c.Context(), dirs)
 		},
 	}
 	c.Flags().StringVar(&mount, "mount", "", "where to show the snapshots (default ~/Keepsake)")
+	view = newViewFlags(c)
 	return c
 }
 
@@ -45,10 +47,12 @@ type up struct {
 	a       *app
 	out     *output
 	mount   string
+	view    *viewFlags
 	sources []config.Source
 	repo    string
-	made    *made // set if the repository is new
-	bytes   int64 // that the sources hold, if they were measured
+	shown   config.Config // says how the view is mounted
+	made    *made         // set if the repository is new
+	bytes   int64         // that the sources hold, if they were measured
 }
 
 func (u *up) run(ctx context.Context, dirs []string) error {
@@ -57,6 +61,10 @@ func (u *up) run(ctx context.Context, dirs []string) error {
 	}
 	u.mount = u.a.env.abs(u.mount)
 	u.a.mount = u.mount
+	u.shown = u.a.config
+	if err := u.view.into(&u.shown); err != nil {
+		return err
+	}
 	if err := u.chooseSources(dirs); err != nil {
 		return err
 	}
@@ -256,6 +264,16 @@ func (u *up) warn(sources []config.Source) {
 	}
 }
 
+// place is where and how the view is mounted. Whom it lets in was said for this
+// run alone: the configuration says it of root's.
+func (u *up) place() viewPlace {
+	p := viewPlace{dir: u.mount, viewOptions: viewOptionsOf(u.shown), refuse: true}
+	if u.view.of.Flags().Changed("allow-other") {
+		p.AllowOther = u.view.allowOther
+	}
+	return p
+}
+
 // saveConfig writes keepsake.toml, so that the next run needs no arguments.
 func (u *up) saveConfig() error {
 	c := u.a.config
@@ -265,6 +283,7 @@ func (u *up) saveConfig() error {
 	if u.mount != u.a.env.defaultMount() {
 		c.Mount = u.mount
 	}
+	c.NoExec, c.Cache, c.ReadAhead = u.shown.NoExec, u.shown.Cache, u.shown.ReadAhead
 	if u.made != nil && u.made.keyFile != "" {
 		c.KeyFile = u.made.keyFile
 	}

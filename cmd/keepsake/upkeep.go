@@ -70,7 +70,7 @@ func (u *up) keep(ctx context.Context, s *session) error {
 	if err := u.saveConfig(); err != nil {
 		return err
 	}
-	err = s.keep(ctx, k, viewPlace{dir: u.mount, refuse: true}, u.out, func() {})
+	err = s.keep(ctx, k, u.place(), u.out, func() {})
 	if ctx.Err() != nil {
 		shown()
 		u.tellStop(k.Pending())

@@ -66,7 +66,10 @@ func strict(root *cobra.Command, showVersion func() error) {
 // flagError makes a usage error of a flag's, in words for people.
 func flagError(c *cobra.Command, err error) error {
 	wrong, isValue := errors.AsType[*pflag.InvalidValueError](err)
-	if isValue && errors.As(err, new(*strconv.NumError)) {
+	switch {
+	case isValue && wrong.GetFlag().Value.Type() == "bool":
+		err = fmt.Errorf("--%s is true or false, not %q", wrong.GetFlag().Name, wrong.GetValue())
+	case isValue && errors.As(err, new(*strconv.NumError)):
 		err = fmt.Errorf("--%s takes a whole number, not %q", wrong.GetFlag().Name, wrong.GetValue())
 	}
 	return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"keepsake/fusefs"
 	"keepsake/fusefs/mountpoint"
@@ -14,8 +15,12 @@ import (
 // view is the mounted view.
 type view = fusefs.Mounted
 
-func mountView(ctx context.Context, r *store.Repository, dir string, allowOther bool) (*view, error) {
-	return fusefs.Mount(ctx, fusefs.Options{Repository: r, Dir: dir, AllowOther: allowOther})
+func mountView(ctx context.Context, r *store.Repository, place viewPlace, log *slog.Logger) (*view, error) {
+	return fusefs.Mount(ctx, fusefs.Options{
+		Repository: r, Dir: place.dir, AllowOther: place.AllowOther, NoExec: place.NoExec,
+		// What is read ahead lies in the cache, beside what is being read and was.
+		Prefetch: place.Cache / 4, ReadAhead: int(place.ReadAhead), Log: log,
+	})
 }
 
 // healView removes a mount that a killed run left.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"keepsake/store"
 )
@@ -18,7 +19,7 @@ func (*view) Refresh()       {}
 func (*view) Wait()          {}
 func (*view) Unmount() error { return nil }
 
-func mountView(context.Context, *store.Repository, string, bool) (*view, error) {
+func mountView(context.Context, *store.Repository, viewPlace, *slog.Logger) (*view, error) {
 	return nil, errNoView
 }
 func healView(string) (bool, error) { return false, nil }

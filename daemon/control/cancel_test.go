@@ -93,7 +93,7 @@ func TestKilledClientFreesAStuckWriter(t *testing.T) {
 		}
 	}})
 	c := raw(t, w.dir)
-	fmt.Fprint(c, post(`{"protocol":1,"verb":"dump"}`))
+	fmt.Fprint(c, post(`{"protocol":2,"verb":"dump"}`))
 	// Nothing is read, so the first write cannot have gone through.
 	select {
 	case <-full:
@@ -193,7 +193,7 @@ func TestStopIsNotHeldUpByAClientThatDoesNotRead(t *testing.T) {
 			ended <- err
 			return 1
 		}})
-	fmt.Fprint(raw(t, w.dir), post(`{"protocol":1,"verb":"dump"}`))
+	fmt.Fprint(raw(t, w.dir), post(`{"protocol":2,"verb":"dump"}`))
 	within(t, started, "start")
 	w.stop()
 	if err := within(t, ended, "failing write"); !errors.Is(err, control.ErrGone) {
@@ -213,7 +213,7 @@ func TestHurry(t *testing.T) {
 			ended <- errors.Join(err, context.Cause(ctx))
 			return 1
 		}})
-	fmt.Fprint(raw(t, w.dir), post(`{"protocol":1,"verb":"dump"}`))
+	fmt.Fprint(raw(t, w.dir), post(`{"protocol":2,"verb":"dump"}`))
 	within(t, started, "start")
 	w.server.Hurry()
 	w.stop()
@@ -232,7 +232,7 @@ func TestServeNeverLeavesAHandlerBehind(t *testing.T) {
 			<-release // a handler that does not obey
 			return 0
 		}})
-	fmt.Fprint(raw(t, w.dir), post(`{"protocol":1,"verb":"x"}`))
+	fmt.Fprint(raw(t, w.dir), post(`{"protocol":2,"verb":"x"}`))
 	within(t, started, "start")
 	w.stop()
 	select {
@@ -254,7 +254,7 @@ func TestStopRefusesWhatWasOnlyConnected(t *testing.T) {
 	defer w.wait(t)
 	defer close(release)
 	early := raw(t, w.dir)
-	fmt.Fprint(raw(t, w.dir), post(`{"protocol":1,"verb":"x"}`)) // accepted after the early one
+	fmt.Fprint(raw(t, w.dir), post(`{"protocol":2,"verb":"x"}`)) // accepted after the early one
 	within(t, started, "start")
 	w.stop()
 	eventually(t, "the socket goes", func() bool {
@@ -262,7 +262,7 @@ func TestStopRefusesWhatWasOnlyConnected(t *testing.T) {
 		return os.IsNotExist(err)
 	})
 	time.Sleep(50 * time.Millisecond) // the file goes a moment before the rest
-	fmt.Fprint(early, post(`{"protocol":1,"verb":"x"}`))
+	fmt.Fprint(early, post(`{"protocol":2,"verb":"x"}`))
 	b, _ := io.ReadAll(early)
 	if !bytes.Contains(b, []byte("503")) || !bytes.Contains(b, []byte(`"code":"stopping"`)) {
 		t.Errorf("%q", b)

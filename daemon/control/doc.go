@@ -28,7 +28,7 @@
 //	GET  /v1/info   → 200 application/json, an [Info]
 //	POST /v1/verb   a [Request] as JSON of at most 1 MiB → 200 application/x-ndjson, frames
 //	GET  /metrics   → 200, what ServerOptions.Metrics writes (Prometheus' text), for curl --unix-socket and scrapers
-//	otherwise       4xx or 5xx, {"code":"…","error":"text","protocol":1,"version":"…","pid":1}
+//	otherwise       4xx or 5xx, {"code":"…","error":"text","protocol":2,"version":"…","pid":1}
 //
 // The information and the error form are frozen for all protocols, so that programs of different versions can
 // always tell each other that they do not match. Frames have exactly four forms, each at most 128 KiB long with its

@@ -173,7 +173,7 @@ func TestMetricsByTCP(t *testing.T) {
 	})
 	request := func(method, path, host string) (int, string) {
 		t.Helper()
-		r, err := http.NewRequest(method, "http://"+address+path, strings.NewReader(`{"protocol":1,"verb":"status","options":{}}`))
+		r, err := http.NewRequest(method, "http://"+address+path, strings.NewReader(`{"protocol":2,"verb":"status","options":{}}`))
 		if err != nil {
 			t.Fatal(err)
 		}

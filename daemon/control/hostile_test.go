@@ -28,16 +28,16 @@ func TestHostileClients(t *testing.T) {
 		"endless header":       {"POST /v1/verb HTTP/1.1\r\nX: " + strings.Repeat("x", 1<<20), "431"},
 		"half a body":          {"POST /v1/verb HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", "400"},
 		"declared too large":   {"POST /v1/verb HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "400"},
-		"sent too large":       {post(`{"protocol":1,"verb":"` + strings.Repeat("x", control.MaxRequest) + `"}`), "413"},
+		"sent too large":       {post(`{"protocol":2,"verb":"` + strings.Repeat("x", control.MaxRequest) + `"}`), "413"},
 		"negative length":      {"POST /v1/verb HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400"},
 		"broken chunks":        {"POST /v1/verb HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
 		"not json":             {post("hello"), "400"},
-		"unknown field":        {post(`{"protocol":1,"verb":"x","uid":0}`), "400"},
-		"other protocol":       {post(`{"protocol":2,"version":"9.9","verb":"x"}`), "409"},
+		"unknown field":        {post(`{"protocol":2,"verb":"x","uid":0}`), "400"},
+		"other protocol":       {post(`{"protocol":1,"version":"9.9","verb":"x"}`), "409"},
 		"other path":           {"GET /etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", "404"},
 		"path with dots":       {"GET /v1/../v1/verb HTTP/1.1\r\nHost: x\r\n\r\n", "307"},
 		"other method":         {"DELETE /v1/verb HTTP/1.1\r\nHost: x\r\n\r\n", "405"},
-		"good one, at the end": {post(`{"protocol":1,"verb":"x"}`), "200"},
+		"good one, at the end": {post(`{"protocol":2,"verb":"x"}`), "200"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := raw(t, w.dir)
@@ -80,9 +80,9 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 func TestMismatchOverTheWire(t *testing.T) {
 	w := serve(t, control.ServerOptions{Handler: nothing, Info: control.Info{Version: "1.4.0"}})
 	conn := raw(t, w.dir)
-	fmt.Fprint(conn, post(`{"protocol":2,"version":"1.5.0","verb":"x"}`))
+	fmt.Fprint(conn, post(`{"protocol":1,"version":"1.5.0","verb":"x"}`))
 	b, _ := io.ReadAll(conn)
-	if !strings.Contains(string(b), `{"code":"protocol","error":"the running keepsake is version 1.4.0, this is 1.5.0: restart it","protocol":1,"version":"1.4.0"`) {
+	if !strings.Contains(string(b), `{"code":"protocol","error":"the running keepsake is version 1.4.0, this is 1.5.0: restart it","protocol":2,"version":"1.4.0"`) {
 		t.Errorf("%s", b)
 	}
 }
@@ -113,7 +113,7 @@ func fake(t *testing.T, dir string, answer func(path string) string) {
 }
 
 const (
-	goodInfo   = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"protocol\":1}"
+	goodInfo   = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"protocol\":2}"
 	goodHeader = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n"
 )
 
@@ -141,7 +141,7 @@ func TestHostileOwners(t *testing.T) {
 		"page for error":   {head("500 No", "text/html") + "<h1>", control.ErrMalformed},
 		"endless error":    {head("500 No", "application/json") + strings.Repeat(" ", 1<<20), control.ErrMalformed},
 		"stopping":         {head("503 No", "application/json") + `{"code":"stopping","error":"the running keepsake is stopping"}`, control.ErrStopping},
-		"other protocol":   {head("409 No", "application/json") + `{"code":"protocol","protocol":2,"version":"2.0"}`, control.ErrProtocol},
+		"other protocol":   {head("409 No", "application/json") + `{"code":"protocol","protocol":1,"version":"2.0"}`, control.ErrProtocol},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -164,7 +164,7 @@ func TestDialMeetsAnotherVersion(t *testing.T) {
 	dir := t.TempDir()
 	fake(t, dir, func(string) string {
 		return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" +
-			`{"protocol":2,"version":"2.0","pid":7,"new":{"field":1}}`
+			`{"protocol":1,"version":"2.0","pid":7,"new":{"field":1}}`
 	})
 	_, err := control.Dial(context.Background(), dir, control.ClientOptions{Version: "1.9"})
 	if !errors.Is(err, control.ErrProtocol) || err.Error() != "the running keepsake is version 2.0, this is 1.9: restart it" {

@@ -11,7 +11,7 @@ import (
 )
 
 // Protocol is the number of the language that this program speaks.
-const Protocol = 1
+const Protocol = 2
 
 // SocketName is the socket's name inside the state directory.
 const SocketName = "control.sock"

@@ -37,23 +37,23 @@ func TestRequestRefused(t *testing.T) {
 		"empty":              {``, control.ErrMalformed},
 		"array":              {`[]`, control.ErrMalformed},
 		"no protocol":        {`{"verb":"ls"}`, control.ErrProtocol},
-		"other protocol":     {`{"protocol":2,"version":"9","verb":{"new":"form"}}`, control.ErrProtocol},
-		"unknown field":      {`{"protocol":1,"verb":"ls","sudo":true}`, control.ErrMalformed},
-		"unknown option":     {`{"protocol":1,"verb":"ls","options":{"loud":true}}`, control.ErrMalformed},
-		"peer":               {`{"protocol":1,"verb":"ls","Peer":{"UID":0}}`, control.ErrMalformed},
-		"no verb":            {`{"protocol":1}`, control.ErrMalformed},
-		"verb case":          {`{"protocol":1,"verb":"Ls"}`, control.ErrMalformed},
-		"verb flag":          {`{"protocol":1,"verb":"key -x"}`, control.ErrMalformed},
-		"verb spaces":        {`{"protocol":1,"verb":"key  list"}`, control.ErrMalformed},
-		"verb escape":        {`{"protocol":1,"verb":"ls\u001b"}`, control.ErrMalformed},
-		"verb long":          {`{"protocol":1,"verb":"` + strings.Repeat("a", 65) + `"}`, control.ErrMalformed},
-		"width":              {`{"protocol":1,"verb":"ls","options":{"width":-1}}`, control.ErrMalformed},
-		"verbosity":          {`{"protocol":1,"verb":"ls","options":{"verbose":10}}`, control.ErrMalformed},
-		"relative dir":       {`{"protocol":1,"verb":"ls","options":{"dir":"YQ=="}}`, control.ErrMalformed},
-		"nul in dir":         {`{"protocol":1,"verb":"ls","options":{"dir":"LwA="}}`, control.ErrMalformed},
-		"trailing":           {`{"protocol":1,"verb":"ls"} {}`, control.ErrMalformed},
-		"deep":               {`{"protocol":1,"verb":"ls","args":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, control.ErrMalformed},
-		"too large":          {`{"protocol":1,"verb":"ls","args":"` + strings.Repeat("x", control.MaxRequest) + `"}`, control.ErrTooLarge},
+		"other protocol":     {`{"protocol":1,"version":"9","verb":{"new":"form"}}`, control.ErrProtocol},
+		"unknown field":      {`{"protocol":2,"verb":"ls","sudo":true}`, control.ErrMalformed},
+		"unknown option":     {`{"protocol":2,"verb":"ls","options":{"loud":true}}`, control.ErrMalformed},
+		"peer":               {`{"protocol":2,"verb":"ls","Peer":{"UID":0}}`, control.ErrMalformed},
+		"no verb":            {`{"protocol":2}`, control.ErrMalformed},
+		"verb case":          {`{"protocol":2,"verb":"Ls"}`, control.ErrMalformed},
+		"verb flag":          {`{"protocol":2,"verb":"key -x"}`, control.ErrMalformed},
+		"verb spaces":        {`{"protocol":2,"verb":"key  list"}`, control.ErrMalformed},
+		"verb escape":        {`{"protocol":2,"verb":"ls\u001b"}`, control.ErrMalformed},
+		"verb long":          {`{"protocol":2,"verb":"` + strings.Repeat("a", 65) + `"}`, control.ErrMalformed},
+		"width":              {`{"protocol":2,"verb":"ls","options":{"width":-1}}`, control.ErrMalformed},
+		"verbosity":          {`{"protocol":2,"verb":"ls","options":{"verbose":10}}`, control.ErrMalformed},
+		"relative dir":       {`{"protocol":2,"verb":"ls","options":{"dir":"YQ=="}}`, control.ErrMalformed},
+		"nul in dir":         {`{"protocol":2,"verb":"ls","options":{"dir":"LwA="}}`, control.ErrMalformed},
+		"trailing":           {`{"protocol":2,"verb":"ls"} {}`, control.ErrMalformed},
+		"deep":               {`{"protocol":2,"verb":"ls","args":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, control.ErrMalformed},
+		"too large":          {`{"protocol":2,"verb":"ls","args":"` + strings.Repeat("x", control.MaxRequest) + `"}`, control.ErrTooLarge},
 		"overflowing number": {`{"protocol":99999999999999999999,"verb":"ls"}`, control.ErrMalformed},
 	} {
 		r, err := control.ParseRequest("1", []byte(c.body))
@@ -69,7 +69,7 @@ func TestProtocolMismatchSaysWhatToDo(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = control.ParseRequest("1.4.0", []byte(`{"protocol":7,"version":"1.4.0"}`))
-	if err == nil || !strings.Contains(err.Error(), "protocol 1") || !strings.Contains(err.Error(), "protocol 7") {
+	if err == nil || !strings.Contains(err.Error(), "protocol 2") || !strings.Contains(err.Error(), "protocol 7") {
 		t.Error(err)
 	}
 	_, err = control.ParseRequest("1.4.0", []byte(`{"protocol":7,"version":"\u001b[2J"}`))
@@ -111,10 +111,10 @@ func TestAccess(t *testing.T) {
 }
 
 func FuzzRequest(f *testing.F) {
-	f.Add([]byte(`{"protocol":1,"version":"1","verb":"ls","args":{"a":[1]},"options":{"json":true,"dir":"Lw=="}}`))
-	f.Add([]byte(`{"protocol":1,"verb":"ls","args":null}`))
-	f.Add([]byte(`{"protocol":2,"verb":"ls"}`))
-	f.Add([]byte(`{"protocol":1,"PROTOCOL":2,"verb":"key list"}`))
+	f.Add([]byte(`{"protocol":2,"version":"1","verb":"ls","args":{"a":[1]},"options":{"json":true,"dir":"Lw=="}}`))
+	f.Add([]byte(`{"protocol":2,"verb":"ls","args":null}`))
+	f.Add([]byte(`{"protocol":1,"verb":"ls"}`))
+	f.Add([]byte(`{"protocol":2,"PROTOCOL":1,"verb":"key list"}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := control.ParseRequest("1", b)

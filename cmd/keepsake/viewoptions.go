@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"keepsake/daemon/config"
+)
+
+// viewOptions say how a view is mounted, whichever process does it.
+type viewOptions struct {
+	AllowOther, NoExec bool
+	Cache, ReadAhead   int64 // bytes
+}
+
+// viewPlace is where and how snapshots are shown; nowhere if dir is empty.
+type viewPlace struct {
+	dir string
+	viewOptions
+	// refuse ends everything if something else is at the place: a person who
+	// looks on mends that at once. For a service backups matter more.
+	refuse bool
+}
+
+// viewFlags are the flags of a verb that mounts. Each is a key of the
+// configuration, too, and comes before it.
+type viewFlags struct {
+	of               *cobra.Command
+	allowOther       bool
+	noExec           bool
+	cache, readAhead string
+}
+
+func newViewFlags(c *cobra.Command) *viewFlags {
+	f := &viewFlags{of: c}
+	p := c.Flags()
+	p.BoolVar(&f.allowOther, "allow-other", false, "let other users in, with the permissions that files had")
+	p.BoolVar(&f.noExec, "no-exec", false, "forbid to run programs out of the view")
+	p.StringVar(&f.cache, "cache", "", "memory for decrypted files, at most `SIZE` (default 64MiB)")
+	p.StringVar(&f.readAhead, "read-ahead", "", "the kernel reads `SIZE` ahead in files, such as 1MiB; takes root (default its own choice)")
+	return f
+}
+
+// into puts what was given into the configuration.
+func (f *viewFlags) into(c *config.Config) error {
+	for flag, text := range map[string]string{"cache": f.cache, "read-ahead": f.readAhead} {
+		if !f.of.Flags().Changed(flag) {
+			continue
+		}
+		if err := c.Set(flag, text); err != nil {
+			return flagError(f.of, fmt.Errorf("--%s %s", flag, strings.TrimPrefix(err.Error(), "= ")))
+		}
+	}
+	if f.of.Flags().Changed("no-exec") {
+		c.NoExec = f.noExec
+	}
+	return nil
+}
+
+// viewOptionsOf is how a configuration has a view mounted by a process that
+// stays. Without root's rights the system may not let others in; with them,
+// files' own permissions decide.
+func viewOptionsOf(c config.Config) viewOptions {
+	return viewOptions{AllowOther: c.AllowOther && os.Geteuid() == 0, NoExec: c.NoExec, Cache: c.Cache, ReadAhead: c.ReadAhead}
+}
+
+// fit keeps the cache to half of what memory this process was given, if it was
+// given a limit: it may be a service's, which a mount was asked of.
+func (o *viewOptions) fit(out *output) {
+	limit := debug.SetMemoryLimit(-1) // asks, and sets nothing
+	if limit == math.MaxInt64 || o.Cache <= limit/2 {
+		return
+	}
+	o.Cache = limit / 2
+	out.note("the cache is %s, half of the memory that the keepsake that mounts may use (memory in its keepsake.toml)", size(o.Cache))
+}
