@@ -82,12 +82,12 @@ func encodeDevice(d tree.Rdev) uint32 {
 }
 
 // blocks counts what is not a hole, each stretch of data in whole blocks of
-// the file. A content list in chunks of its own is not read for that: all of
-// such a file counts as data.
+// the file. A content list in chunks of its own is not read for that: its node
+// says how much of it are holes.
 func blocks(n *tree.Node) uint64 {
 	const perBlock = blockSize / 512
 	if n.List != nil {
-		return (n.Size + blockSize - 1) / blockSize * perBlock
+		return (n.Size - n.Holes + blockSize - 1) / blockSize * perBlock
 	}
 	var count, end, offset uint64 // end: of the last block that was counted
 	for _, e := range n.Content {

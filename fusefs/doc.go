@@ -44,11 +44,15 @@
 // # What a mount cannot say
 //
 // The access time is the modification time; the change time is that of the
-// captured file. The block count of a file whose content list lies in chunks
-// of its own counts holes as data. Link counts are those of the captured file,
-// and at least 1. Attributes user.keepsake.sha256 and user.keepsake.snapshot
-// are answered by name and never listed. Sockets, FIFOs and devices are shown
-// and lead nowhere.
+// captured file. The blocks of a file are those of its data: a file system may
+// add some for its own records, and a file captured by a version that did not
+// count the holes of a long content list shows as full. A directory has 4,096
+// bytes. Link counts are those of the captured file, and at least 1. Inode and
+// device numbers are the view's own. The file system shows itself as full, as
+// large as the newest snapshots of all sources. Maps of extents (FIEMAP) and
+// the flags of chattr are not there; SEEK_DATA and SEEK_HOLE are. Attributes
+// user.keepsake.sha256 and user.keepsake.snapshot are answered by name and
+// never listed. Sockets, FIFOs and devices are shown and lead nowhere.
 //
 // # Refusals
 //

@@ -204,6 +204,8 @@ type listing struct {
 	sum  hash.Hash
 	list *tree.ListBuilder
 	size uint64
+	// holes of them; only a file whose list is in chunks of its own needs it said
+	holes uint64
 }
 
 func newListing(ctx context.Context, p *pass, sum hash.Hash) listing {
@@ -215,6 +217,9 @@ func newListing(ctx context.Context, p *pass, sum hash.Hash) listing {
 
 func (l *listing) extent(e tree.Extent) error {
 	l.size += e.Length
+	if e.Hole {
+		l.holes += e.Length
+	}
 	return l.list.Add(e)
 }
 
@@ -223,6 +228,9 @@ func (l *listing) finish(n *tree.Node) (err error) {
 	sum := [32]byte(l.sum.Sum(nil))
 	n.SHA256 = &sum
 	n.Content, n.List, err = l.list.Finish()
+	if n.List != nil {
+		n.Holes = l.holes
+	}
 	return err
 }
 

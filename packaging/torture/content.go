@@ -45,6 +45,12 @@ func (b *builder) sparse(big bool) {
 	b.holes("sparse/several", 16*mib,
 		part{0, 64 * kib}, part{mib, 64 * kib}, part{2 * mib, 200 * kib}, part{7*mib + 64*kib, mib}, part{15 * mib, mib})
 	b.holes("sparse/odd offsets", 5*mib+77, part{1, 1}, part{mib + 4095, 2}, part{3*mib + 333, 100*kib + 1}, part{5*mib + 76, 1})
+	// So many stretches that their list does not fit beside a file's other data.
+	var hundred []part
+	for i := range int64(100) {
+		hundred = append(hundred, part{i * 256 * kib, int(64 * kib * (1 + i%2))})
+	}
+	b.holes("sparse/a hundred", 26*mib+9, hundred...)
 	if big {
 		const size = 5*gib + mib + 13
 		b.holes("sparse/more than 5 GiB", size, part{0, mib}, part{size / 2 &^ (64*kib - 1), 2*mib + 1}, part{size - 70_000, 70_000})

@@ -190,6 +190,10 @@ func TestInvalidNodes(t *testing.T) {
 		"both":         {func(n *tree.Node) { n.List = &tree.ListRef{Entries: 65, Bytes: n.Size} }, tree.ErrInvalid},
 		"short list":   {func(n *tree.Node) { n.Content, n.List = nil, &tree.ListRef{Entries: 64, Bytes: n.Size} }, tree.ErrInvalid},
 		"list size":    {func(n *tree.Node) { n.Content, n.List = nil, &tree.ListRef{Entries: 65, Bytes: 1} }, tree.ErrInvalid},
+		"holes":        {func(n *tree.Node) { n.Holes = 1 }, tree.ErrInvalid},
+		"all holes": {func(n *tree.Node) {
+			n.Content, n.List, n.Holes = nil, &tree.ListRef{Entries: 65, Bytes: n.Size}, n.Size+1
+		}, tree.ErrInvalid},
 		"long content": {func(n *tree.Node) { n.Content, n.Size = many(65), 65 }, tree.ErrLimit},
 		"overflow": {func(n *tree.Node) {
 			n.Content = tree.ExtentList{hole(math.MaxInt64), hole(math.MaxInt64), hole(2)}
@@ -210,14 +214,14 @@ func TestInvalidNodes(t *testing.T) {
 		"owner":             {func(n *tree.Node) { n.User = "\xff" }, tree.ErrInvalid},
 		"extra even":        {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 30, Value: []byte{0}}} }, tree.ErrInvalid},
 		"extra known":       {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 1, Value: []byte{0}}} }, tree.ErrInvalid},
-		"extra order":       {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0}}, {Key: 31, Value: []byte{0}}} }, tree.ErrOrder},
-		"extra map order":   {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 31, Value: []byte{0xa2, 2, 0, 1, 0}}} }, tree.ErrEncoding},
-		"extra map twice":   {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 31, Value: []byte{0xa2, 1, 0, 1, 0}}} }, tree.ErrEncoding},
-		"extra float":       {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 31, Value: []byte{0xf9, 0, 0}}} }, tree.ErrEncoding},
-		"extra null":        {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 31, Value: []byte{0xf6}}} }, tree.ErrEncoding},
-		"extra tag":         {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 31, Value: []byte{0xc0, 0x60}}} }, tree.ErrEncoding},
-		"extra indefinite":  {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 31, Value: []byte{0x9f, 0xff}}} }, tree.ErrEncoding},
-		"extra bytes":       {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 31, Value: []byte{0, 0}}} }, tree.ErrEncoding},
+		"extra order":       {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 35, Value: []byte{0}}, {Key: 33, Value: []byte{0}}} }, tree.ErrOrder},
+		"extra map order":   {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0xa2, 2, 0, 1, 0}}} }, tree.ErrEncoding},
+		"extra map twice":   {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0xa2, 1, 0, 1, 0}}} }, tree.ErrEncoding},
+		"extra float":       {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0xf9, 0, 0}}} }, tree.ErrEncoding},
+		"extra null":        {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0xf6}}} }, tree.ErrEncoding},
+		"extra tag":         {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0xc0, 0x60}}} }, tree.ErrEncoding},
+		"extra indefinite":  {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0x9f, 0xff}}} }, tree.ErrEncoding},
+		"extra bytes":       {func(n *tree.Node) { n.Extra = tree.Extra{{Key: 33, Value: []byte{0, 0}}} }, tree.ErrEncoding},
 		"dir size":          {func(n *tree.Node) { *n = sampleRoot(); n.Size = 4096 }, tree.ErrInvalid},
 		"dir without pages": {func(n *tree.Node) { *n = sampleRoot(); n.Pages = crypto.ChunkID{} }, tree.ErrInvalid},
 		"link without":      {func(n *tree.Node) { *n = tree.Node{Type: tree.Symlink} }, tree.ErrInvalid},

@@ -150,6 +150,9 @@ type Node struct {
 	// Content or List hold a file's content; neither if Size is 0.
 	Content ExtentList
 	List    *ListRef
+	// Holes is how many bytes of List are holes, so that nobody needs to read it to know how much room the file takes. It
+	// serves to show that alone. 0 may also mean that it is not known.
+	Holes uint64
 
 	// Pages is the root page of a directory, Entries the number of its direct entries.
 	Pages   crypto.ChunkID

@@ -31,7 +31,8 @@ const (
 	nodeBundle    = 25
 	nodeEntries   = 27
 	nodeBelow     = 29
-	nodeLastKey   = 29
+	nodeHoles     = 31
+	nodeLastKey   = 31
 )
 
 // Marshal encodes n, having validated it.
@@ -133,7 +134,7 @@ func (w *nodeWriter) identity(n *Node) {
 	w.uint(nodeInode, n.Inode)
 }
 
-// content writes keys 14 to 29.
+// content writes keys 14 to 31.
 func (w *nodeWriter) content(n *Node) {
 	if len(n.Content) > 0 {
 		w.key(nodeContent)
@@ -182,6 +183,7 @@ func (w *nodeWriter) content(n *Node) {
 			w.b = appendUint(w.b, v)
 		}
 	}
+	w.uint(nodeHoles, n.Holes)
 }
 
 // Attributes are one flat array: name, value, name, value…; a value in chunks is an array of extents.

@@ -118,6 +118,8 @@ func (r *nodeReader) content(n *Node, k uint64) {
 		n.Entries = r.nonzero(math.MaxUint64)
 	case nodeBelow:
 		n.Below = r.totals()
+	case nodeHoles:
+		n.Holes = r.nonzero(MaxSize)
 	default:
 		n.Extra = r.extra(n.Extra, k)
 	}

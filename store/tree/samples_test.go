@@ -46,6 +46,8 @@ func sampleNodes() map[string]*tree.Node {
 	sparse.Size = 4097 + 1<<40
 	long := base("film.mov", tree.File)
 	long.List, long.Size = &tree.ListRef{Chunk: chunkID("list", 0), Entries: 60000, Bytes: 120e9}, 120e9
+	holed := base("vm.img", tree.File)
+	holed.List, holed.Size, holed.Holes = &tree.ListRef{Chunk: chunkID("list", 1), Entries: 900, Bytes: 64 << 30}, 64<<30, 60<<30
 	dir := base("2026-11-21 Weber", tree.Dir)
 	dir.Pages, dir.Entries = chunkID("pages", 0), 212
 	dir.Below = tree.Totals{Files: 210, Dirs: 1, Others: 1, Bytes: 3.1e9, Flagged: 2}
@@ -58,17 +60,17 @@ func sampleNodes() map[string]*tree.Node {
 	char := base("null", tree.CharDevice)
 	char.Rdev = tree.Rdev{Major: 1, Minor: 3}
 	newer := base("newer", tree.File)
-	newer.Extra = tree.Extra{{Key: 31, Value: []byte{0x01}}, {Key: 1001, Value: []byte{0xa1, 0x61, 'a', 0x82, 0x20, 0xf5}}}
+	newer.Extra = tree.Extra{{Key: 33, Value: []byte{0x01}}, {Key: 1001, Value: []byte{0xa1, 0x61, 'a', 0x82, 0x20, 0xf5}}}
 	crowded := photo(2) // 25 pairs, so that the head of the map has two bytes
 	crowded.Content, crowded.Flags, crowded.Bundle, crowded.LinkGroup, crowded.FS = crowded.Content[:1], 1, 2, 3, 4
 	crowded.Size = crowded.Content[0].Length
 	for k := range uint64(6) {
-		crowded.Extra = append(crowded.Extra, tree.Field{Key: 31 + 2*k, Value: []byte{byte(k)}})
+		crowded.Extra = append(crowded.Extra, tree.Field{Key: 33 + 2*k, Value: []byte{byte(k)}})
 	}
 	old := base("1931\xff", tree.File)
 	old.MTime, old.CTime = at(-1230000000, 999999999), tree.Time{}
 	return map[string]*tree.Node{
-		"file": file, "empty file": base("empty", tree.File), "sparse": sparse, "long": long, "directory": dir, "bundle": bundle, "symlink": link,
+		"file": file, "empty file": base("empty", tree.File), "sparse": sparse, "long": long, "holed": holed, "directory": dir, "bundle": bundle, "symlink": link,
 		"fifo": base("pipe", tree.Fifo), "socket": base("sock", tree.Socket), "character device": char, "block device": device,
 		"newer": newer, "crowded": crowded, "photo": photo(1), "old": old,
 	}

@@ -67,7 +67,7 @@ func (n *Node) validateType() error {
 		if err := n.validateContent(); err != nil {
 			return err
 		}
-	} else if n.Size != 0 || len(n.Content) > 0 || n.List != nil || n.SHA256 != nil || len(n.Digests) > 0 || n.Bundle != 0 && n.Type != Dir {
+	} else if n.Size != 0 || n.Holes != 0 || len(n.Content) > 0 || n.List != nil || n.SHA256 != nil || len(n.Digests) > 0 || n.Bundle != 0 && n.Type != Dir {
 		return invalidf("a %v with content", n.Type)
 	}
 	if n.Type != Dir && (n.Pages != crypto.ChunkID{} || n.Entries != 0 || n.Below != Totals{}) {
@@ -104,8 +104,13 @@ func (n *Node) validateContent() error {
 			return invalidf("a list of %d entries belongs into the node", n.List.Entries)
 		case n.List.Bytes != n.Size:
 			return invalidf("list of %d bytes in a file of %d", n.List.Bytes, n.Size)
+		case n.Holes > n.Size:
+			return invalidf("holes of %d bytes in a file of %d", n.Holes, n.Size)
 		}
 	} else {
+		if n.Holes != 0 {
+			return invalidf("holes are counted of a list alone")
+		}
 		if len(n.Content) > MaxInline {
 			return limitf("%d content entries in a node", len(n.Content))
 		}
