@@ -89,7 +89,7 @@ func (e *entry) path() string {
 func (e *entry) fail(err error) syscall.Errno {
 	no := errno(err)
 	if no == syscall.EIO {
-		e.v.damage.report(e.v.log, e.path(), err)
+		e.v.report(e.path(), err)
 	}
 	return no
 }

@@ -166,7 +166,7 @@ func (l *list) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	}
 	inode, err := l.v.table.adopt(ctx, &l.Inode, id, mode, m)
 	if err != nil {
-		l.v.damage.report(l.v.log, name, err)
+		l.v.report(name, err)
 		return nil, errno(err)
 	}
 	switch m := inode.Operations().(type) {

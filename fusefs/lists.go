@@ -17,6 +17,7 @@ type lists struct {
 	now     *catalogue.Catalogue
 	read    time.Time            // when now was read, by the view's clock
 	loading chan struct{}        // closed when the reading under way has ended; nil if there is none
+	begun   time.Time            // when that began
 	failing bool                 // the last reading failed, which was logged
 	told    *catalogue.Catalogue // what Refresh has last told the kernel of
 	refresh sync.Mutex           // held while Refresh runs
@@ -28,15 +29,14 @@ func (v *view) catalogue(request context.Context) *catalogue.Catalogue {
 	l := &v.lists
 	l.mu.Lock()
 	age := v.now().Sub(l.read)
-	if age >= 0 && age < listAge {
+	// Who comes later to a reading that takes long does not wait as well, or a
+	// listing of a hundred names would take minutes while the repository hangs.
+	late := l.loading != nil && v.now().Sub(l.begun) >= listAge
+	if age >= 0 && age < listAge || late {
 		defer l.mu.Unlock()
 		return l.now
 	}
-	if l.loading == nil {
-		l.loading = make(chan struct{})
-		go v.load(l.loading)
-	}
-	loading := l.loading
+	loading := v.beginLoad()
 	l.mu.Unlock()
 
 	timer := time.NewTimer(listAge)
@@ -52,18 +52,36 @@ func (v *view) catalogue(request context.Context) *catalogue.Catalogue {
 	return l.now
 }
 
+// beginLoad begins to read the catalogue, unless that is under way, and returns
+// what is closed when it has ended. v.lists.mu is held.
+func (v *view) beginLoad() chan struct{} {
+	l := &v.lists
+	if l.loading == nil {
+		l.loading, l.begun = make(chan struct{}), v.now()
+		go v.load(l.loading)
+	}
+	return l.loading
+}
+
 // load reads the catalogue and closes done.
 func (v *view) load(done chan struct{}) {
 	var next *catalogue.Catalogue
 	err := errUnmounted
 	if v.gate.enter() {
-		next, err = v.readCatalogue(v.life)
+		err = v.sound(func() (err error) {
+			next, err = v.readCatalogue(v.life)
+			return err
+		})
 		v.gate.leave()
 	}
 	l := &v.lists
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
+		if l.failing {
+			v.log.Info("the mounted view can list snapshots again")
+			v.damage.returned()
+		}
 		l.now, l.failing = next, false
 	} else if !l.failing && v.life.Err() == nil {
 		l.failing = true
@@ -80,7 +98,7 @@ func (v *view) readCatalogue(ctx context.Context) (*catalogue.Catalogue, error) 
 		return nil, err
 	}
 	for _, err := range damaged {
-		v.damage.report(v.log, "", err)
+		v.report("", err)
 	}
 	v.lists.mu.Lock()
 	now := v.lists.now
@@ -100,11 +118,7 @@ func (v *view) reload() *catalogue.Catalogue {
 	for range 2 {
 		l.mu.Lock()
 		mine := l.loading == nil
-		if mine {
-			l.loading = make(chan struct{})
-			go v.load(l.loading)
-		}
-		loading := l.loading
+		loading := v.beginLoad()
 		l.mu.Unlock()
 		select {
 		case <-loading:

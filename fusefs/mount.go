@@ -158,7 +158,7 @@ func (m *Mounted) serve(o Options) error {
 	if m.v.over != nil {
 		raw = m.v.over(raw)
 	}
-	server, err := attach(raw, m.dir, o)
+	server, err := attach(raw, m.dir, o, m.v.panicked)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func setReadAhead(minor uint32, o Options) {
 
 // attach mounts: root by itself, anybody else, or root where that is not
 // allowed, by fusermount.
-func attach(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error) {
+func attach(raw fuse.RawFileSystem, dir string, o Options, panicked func(any) fuse.Status) (*fuse.Server, error) {
 	mount := fuse.MountOptions{
 		AllowOther:               o.AllowOther,
 		FsName:                   mountpoint.Name,
@@ -207,6 +207,7 @@ func attach(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error)
 		ExplicitDataCacheControl: true,
 		EnableAcl:                true,
 		DisableSplice:            true,
+		PanicHandler:             panicked,
 		Logger:                   slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	flags := uintptr(unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV)

@@ -2,10 +2,8 @@ package fusefs
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -49,6 +47,7 @@ type view struct {
 	life    context.Context
 	end     context.CancelFunc
 	gate    gate
+	stuck   stuck
 	lists   lists
 	damage  damage
 	buffers sync.Pool
@@ -76,19 +75,23 @@ func within[T any](v *view, request context.Context, op func(ctx context.Context
 	if v.life.Err() != nil || !v.gate.enter() {
 		return none, errUnmounted
 	}
+	if v.stuck.full() {
+		v.gate.leave()
+		return none, errTooSlow
+	}
 	done := make(chan result, 1)
+	var abandoned abandoned
 	go func() {
 		defer v.gate.leave()
 		var r result
-		defer func() {
-			if p := recover(); p != nil {
-				v.log.Error("a bug in keepsake made an operation of the mounted view fail", "panic", p, "stack", string(debug.Stack()))
-				r.err = fmt.Errorf("fusefs: panic: %v", p)
-			}
-			done <- r
-		}()
-		r.value, r.err = op(v.life)
+		r.err = v.sound(func() (err error) {
+			r.value, err = op(v.life)
+			return err
+		})
+		abandoned.ended(&v.stuck)
+		done <- r
 	}()
+	defer abandoned.left(&v.stuck)
 	timer := time.NewTimer(v.patience)
 	defer timer.Stop()
 	interrupt, late := request.Done(), errTooSlow

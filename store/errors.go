@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"keepsake/crypto"
+	"keepsake/store/backend"
 )
 
 var (
@@ -16,6 +17,8 @@ var (
 	ErrConfigMissing = errors.New("both copies are missing and the repository holds objects: put config or config.copy back from a copy of the repository; nothing was changed")
 	// ErrExists says that a repository is there already.
 	ErrExists = errors.New("a keepsake repository is here already")
+	// ErrAway says that the disk of an open repository is not there at the moment.
+	ErrAway = backend.ErrNoRepository
 	// ErrDamaged is what every DamageError is.
 	ErrDamaged = errors.New("repository is damaged")
 	// ErrNoSnapshot says that no snapshot matches.
