@@ -48,6 +48,39 @@ func TestEveryOperationEnds(t *testing.T) {
 	}
 }
 
+// TestHangingRepository lets operations hang one after the other: the second
+// need not wait as long as the first, until one ends, and when many hang no
+// more are begun.
+func TestHangingRepository(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		within := fusefs.Withins(t)
+		release := make(chan struct{})
+		hang := func(context.Context) (int, error) { <-release; return 1, nil }
+		takes := func(what string, op func(context.Context) (int, error), want time.Duration, wantErr error) {
+			t.Helper()
+			begun := time.Now()
+			if _, err := within(op); !errors.Is(err, wantErr) || time.Since(begun) != want {
+				t.Errorf("%s: %v after %v, want %v after %v", what, err, time.Since(begun), wantErr, want)
+			}
+		}
+		at := func(context.Context) (int, error) { return 2, nil }
+		takes("the first that hangs", hang, 25*time.Second, fusefs.ErrTooSlow)
+		takes("the second", hang, 2*time.Second, fusefs.ErrTooSlow)
+		takes("one that ends", at, 0, nil)
+		takes("the first that hangs again", hang, 25*time.Second, fusefs.ErrTooSlow)
+		for range fusefs.MaxStuck - 3 {
+			takes("another", hang, 2*time.Second, fusefs.ErrTooSlow)
+		}
+		takes("one too many", func(context.Context) (int, error) {
+			t.Error("it was begun")
+			return 0, nil
+		}, 0, fusefs.ErrTooSlow)
+		close(release)
+		synctest.Wait()
+		takes("one after that", at, 0, nil)
+	})
+}
+
 func TestErrno(t *testing.T) {
 	for _, test := range []struct {
 		err  error

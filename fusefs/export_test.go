@@ -49,6 +49,16 @@ func Within(request context.Context, patience time.Duration, op func(context.Con
 	return within(v, request, op)
 }
 
+// Withins returns what runs within with one view again and again.
+func Withins(t interface{ Cleanup(func()) }) func(op func(context.Context) (int, error)) (int, error) {
+	v := newView(context.Background(), Options{}.withDefaults())
+	t.Cleanup(v.end)
+	return func(op func(context.Context) (int, error)) (int, error) { return within(v, context.Background(), op) }
+}
+
+// MaxStuck is how many operations may hang that nobody waits for.
+const MaxStuck = maxStuck
+
 // The errors of operations that did not end.
 var (
 	ErrTooSlow     = errTooSlow

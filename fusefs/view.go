@@ -92,17 +92,22 @@ func within[T any](v *view, request context.Context, op func(ctx context.Context
 		done <- r
 	}()
 	defer abandoned.left(&v.stuck)
-	timer := time.NewTimer(v.patience)
+	patience := v.stuck.patience(v.patience)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	interrupt, late := request.Done(), errTooSlow
 	for {
 		select {
 		case r := <-done:
+			v.stuck.hangs.Store(false)
 			return r.value, r.err
 		case <-interrupt:
 			interrupt, late = nil, errInterrupted
-			timer.Reset(min(interruptGrace, v.patience))
+			timer.Reset(min(interruptGrace, patience))
 		case <-timer.C:
+			if late == errTooSlow {
+				v.stuck.hangs.Store(true)
+			}
 			return none, late
 		case <-v.life.Done():
 			return none, errUnmounted
