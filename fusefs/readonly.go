@@ -30,6 +30,7 @@ var (
 	_ fs.NodeWritever       = readOnly{}
 	_ fs.NodeAllocater      = readOnly{}
 	_ fs.NodeCopyFileRanger = readOnly{}
+	_ fs.NodeIoctler        = readOnly{}
 )
 
 func (readOnly) Setattr(context.Context, fs.FileHandle, *fuse.SetAttrIn, *fuse.AttrOut) syscall.Errno {
@@ -88,6 +89,27 @@ func (readOnly) Allocate(context.Context, fs.FileHandle, uint64, uint64, uint32)
 
 func (readOnly) CopyFileRange(context.Context, fs.FileHandle, uint64, *fs.Inode, fs.FileHandle, uint64, uint64, uint64) (uint32, syscall.Errno) {
 	return 0, syscall.EROFS
+}
+
+// The requests by which chattr and lsattr, and file_setattr(2), ask for flags
+// such as "immutable". The kernel reads them before it sets them.
+const (
+	getFlags  = 0x80086601 // FS_IOC_GETFLAGS
+	setFlags  = 0x40086602
+	getXattrs = 0x801c581f // FS_IOC_FSGETXATTR
+	setXattrs = 0x401c5820
+)
+
+// Ioctl says that no flags are set and none can be.
+func (readOnly) Ioctl(_ context.Context, _ fs.FileHandle, cmd uint32, _ uint64, _, out []byte) (int32, syscall.Errno) {
+	switch cmd {
+	case getFlags, getXattrs:
+		clear(out)
+		return 0, 0
+	case setFlags, setXattrs:
+		return 0, syscall.EROFS
+	}
+	return 0, syscall.ENOTTY
 }
 
 // Fsync succeeds: there is nothing that is not on disk already.

@@ -56,6 +56,10 @@ func TestEveryNodeRefusesToChange(t *testing.T) {
 			_, no := n.Writev(t.Context(), nil, [][]byte{[]byte("x")}, 0)
 			return no
 		}),
+		"ioctl": op(func(n fs.NodeIoctler) syscall.Errno {
+			_, no := n.Ioctl(t.Context(), nil, setFlags, 0, nil, nil)
+			return no
+		}),
 		"copy_file_range": op(func(n fs.NodeCopyFileRanger) syscall.Errno {
 			_, no := n.CopyFileRange(t.Context(), nil, 0, nil, nil, 0, 1, 0)
 			return no
