@@ -31,7 +31,10 @@
 //   - What is inside a snapshot is cached by the kernel for a day. Lists are
 //     read again at most once a second, and at once by Refresh.
 //   - Every operation answers within Options.Patience, whatever the repository
-//     does; one that was interrupted, a second later at most.
+//     does; one that was interrupted, a second later at most. While it hangs,
+//     what is asked for next waits for less, and the lists show what they had.
+//   - A panic fails the operation that it happens in, with EIO and one line in
+//     the log. A repository that is away is logged once in ten minutes.
 //   - Nothing can be written. The mount is ro, nosuid and nodev, and every
 //     operation that would change something answers EROFS by itself.
 //   - Permissions are the kernel's business (default_permissions), ACLs

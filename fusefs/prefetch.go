@@ -91,17 +91,22 @@ func (r *reader) run(ctx context.Context, v *view) {
 		return
 	}
 	defer v.gate.leave()
+	if v.sound(func() error { return r.fill(ctx, v) }) != nil {
+		// Whoever asks for this part gets the error and the line in the log.
+		r.done(ctx)
+	}
+}
+
+func (r *reader) fill(ctx context.Context, v *view) error {
 	buf := v.buffer(aheadStep)
 	defer v.buffers.Put(buf)
 	for {
 		at, n := r.step(ctx, v)
 		if n == 0 {
-			return
+			return nil
 		}
 		if _, err := r.h.content.ReadAt(ctx, (*buf)[:n], at); err != nil {
-			// Whoever asks for this part gets the error and the line in the log.
-			r.done(ctx)
-			return
+			return err
 		}
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 
 	"keepsake/crypto"
@@ -95,8 +96,18 @@ func (c *cache) get(ctx context.Context, key blockKey, read func(context.Context
 	}
 }
 
+// errBug is what those get who waited for a read that ended in a panic.
+var errBug = errors.New("a bug in keepsake ended the read of a block")
+
+// fill reads a block for all who wait for it, even if the reading panics.
 func (c *cache) fill(ctx context.Context, key blockKey, l *load, read func(context.Context) (block, error)) {
-	l.block, l.err = read(ctx)
+	b, err := block{}, errBug
+	defer func() { c.loaded(key, l, b, err) }()
+	b, err = read(ctx)
+}
+
+func (c *cache) loaded(key blockKey, l *load, b block, err error) {
+	l.block, l.err = b, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.loads, key)
