@@ -24,6 +24,7 @@ type dir struct {
 	pages   crypto.ChunkID
 	entries uint64
 	root    *tree.Node // of a snapshot's root, else nil
+	merged  *merged    // it is not shown itself, but its entry here as a version
 }
 
 var (
@@ -59,7 +60,7 @@ func (d *dir) find(request context.Context, name string) (*tree.Node, error) {
 		}
 		return n, nil
 	}
-	if d.entries > runLength {
+	if d.entries > runLength || d.merged != nil {
 		return within(d.v, request, func(ctx context.Context) (*tree.Node, error) {
 			n, err := d.v.repo.Lookup(ctx, d.treeNode(), []byte(name))
 			if err != nil {

@@ -5,18 +5,42 @@
 //	MOUNT/latest/<source>                            a relative symlink into snapshots/
 //	MOUNT/snapshots/<source>/<time>/…                the snapshot's tree
 //	MOUNT/previous/<source>/@GMT-<time>/…            the same tree, for Samba's shadow_copy2
+//	MOUNT/versions/<source>/<path>/<time>.<ext>      the distinct versions of one file
 //
 // # Vocabulary
 //
 // A list is a directory that grows as snapshots are taken: the root, latest,
 // snapshots, previous and the directories of each source in them. Everything
 // below a snapshot's folder is an entry: it never changes. A run is a piece of
-// a directory's listing that is kept decoded.
+// a directory's listing that is kept decoded. A merged directory is one below
+// versions/: what a path of a source was in all of its snapshots together. The
+// versions in it are entries, too.
 //
 // # Names
 //
 // What the folders of lists are called, and which there are, is the business of
 // package catalogue.
+//
+// A version is called as the snapshot that had it first, and keeps the last
+// extension of its file. Where a path was a file and a directory, both are in
+// one merged directory; a name that was in the directory stays as it is, and a
+// version that would be called the same gets digits of its snapshot's id.
+//
+// # versions/
+//
+// What is a version of what is the business of package history. A merged
+// directory holds every name that ever was, deleted ones included, and is read
+// again when a snapshot appears, of which only what is new is read. A limited
+// number of names is kept for all merged directories together.
+//
+// A merged directory gives nobody more than each of the states that the
+// directory was in did: its permissions are those that all of them had, cut
+// down where owners have changed, and to what ACLs left. The merged directory
+// of a file has those of the one it is in. A version has the rights that the
+// file had in its snapshot.
+//
+// Where a damaged page may hide something, a listing shows what can be read
+// and ends with EIO, and a name that is not found is EIO as well.
 //
 // # Invariants
 //
@@ -27,9 +51,10 @@
 //     snapshot and the path, or the group of hard links. A lookup that meets a
 //     live node of the same numbers compares the two; if they are not the same
 //     node it is refused. The trees in snapshots/ and previous/ have numbers of
-//     their own, since a directory must have one place.
-//   - What is inside a snapshot is cached by the kernel for a day. Lists are
-//     read again at most once a second, and at once by Refresh.
+//     their own, since a directory must have one place; so have versions.
+//   - What is inside a snapshot is cached by the kernel for a day, and so is a
+//     version, but not its name. Lists are read again at most once a second, and
+//     at once by Refresh; merged directories at most once a second.
 //   - Every operation answers within Options.Patience, whatever the repository
 //     does; one that was interrupted, a second later at most. While it hangs,
 //     what is asked for next waits for less, and the lists show what they had.
@@ -50,12 +75,13 @@
 // captured file. The blocks of a file are those of its data: a file system may
 // add some for its own records, and a file captured by a version that did not
 // count the holes of a long content list shows as full. A directory has 4,096
-// bytes. Link counts are those of the captured file, and at least 1. Inode and
-// device numbers are the view's own. The file system shows itself as full, as
-// large as the newest snapshots of all sources. Maps of extents (FIEMAP) and
-// the flags of chattr are not there; SEEK_DATA and SEEK_HOLE are. Attributes
-// user.keepsake.sha256 and user.keepsake.snapshot are answered by name and
-// never listed. Sockets, FIFOs and devices are shown and lead nowhere.
+// bytes. Link counts are those of the captured file, and at least 1; of a
+// version 1. Inode and device numbers are the view's own. The file system shows
+// itself as full, as large as the newest snapshots of all sources. Maps of
+// extents (FIEMAP) and the flags of chattr are not there; SEEK_DATA and
+// SEEK_HOLE are. Attributes user.keepsake.sha256 and user.keepsake.snapshot are
+// answered by name and never listed. Sockets, FIFOs and devices are shown and
+// lead nowhere.
 //
 // # Refusals
 //

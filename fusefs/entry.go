@@ -49,7 +49,7 @@ var (
 )
 
 // same compares two entries: the same path of the same snapshot, or the same
-// group of links.
+// group of links; and both are in the tree of the snapshot, or both are versions.
 func (e *entry) same(m member) bool {
 	i, ok := m.(inside)
 	if !ok {
@@ -62,6 +62,8 @@ func (e *entry) same(m member) bool {
 			return true
 		case e.snap != o.snap || e.attr.mode&syscall.S_IFMT != o.attr.mode&syscall.S_IFMT:
 			return false
+		case e.merged() != nil || o.merged() != nil:
+			return e.merged() != nil && o.versionOf(e.merged())
 		case e.group != 0 || o.group != 0:
 			return e.group == o.group
 		case e.name != o.name || (e.parent == nil) != (o.parent == nil):
@@ -73,8 +75,19 @@ func (e *entry) same(m member) bool {
 	}
 }
 
+// merged is the merged directory that e is a version in, or nil.
+func (e *entry) merged() *merged {
+	if e.parent == nil {
+		return nil
+	}
+	return e.parent.merged
+}
+
 // path is where e lies in its snapshot, for the log.
 func (e *entry) path() string {
+	if m := e.merged(); m != nil {
+		return e.snap.Short() + ":/" + m.place.path
+	}
 	p := e.name
 	for d := e.parent; d != nil; d = d.parent {
 		if d.parent == nil {

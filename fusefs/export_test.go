@@ -7,13 +7,13 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// MountColliding is Mount, and every path and every group of links gets one of
+// MountColliding is Mount, and every path, group of links and version gets one of
 // n inode numbers with the same generation.
 func MountColliding(ctx context.Context, o Options, n uint64) (*Mounted, error) {
 	o = o.withDefaults()
 	v := newView(ctx, o)
 	v.hash = func(b []byte) number {
-		if b[0] != ofPath && b[0] != ofLinks {
+		if b[0] != ofPath && b[0] != ofLinks && b[0] != ofVersion {
 			return realHash(b)
 		}
 		return number{ino: 1000 + realHash(b).ino%n, gen: 7}
@@ -70,3 +70,6 @@ var Errno = errno
 
 // Masked is the mode that a kernel without ACLs is told.
 var Masked = masked
+
+// Extension is the extension that the versions of a name have.
+var Extension = extension

@@ -41,6 +41,8 @@ const (
 	ofList
 	ofLatest
 	ofPrevious
+	ofMerged
+	ofVersion
 )
 
 func (h hash) path(parent number, name string) number {
@@ -59,6 +61,21 @@ func (h hash) snapshot(id store.SnapshotID) number {
 // in it has numbers of its own too, but for files with several names.
 func (h hash) previous(id store.SnapshotID) number {
 	return h(append([]byte{ofPrevious}, id[:]...))
+}
+
+// merged is the number of the merged directory of a source's root. What lies in
+// it has a number by its path, but for versions.
+func (h hash) merged(source [16]byte) number {
+	return h(append([]byte{ofMerged}, source[:]...))
+}
+
+// version is the number of what a snapshot had first of all that a merged
+// directory stands for.
+func (h hash) version(id store.SnapshotID, merged number) number {
+	b := append(make([]byte, 0, 64), ofVersion)
+	b = append(b, id[:]...)
+	b = binary.BigEndian.AppendUint64(b, merged.ino)
+	return h(binary.BigEndian.AppendUint64(b, merged.gen))
 }
 
 // links is the number of a file with several names in one snapshot. What they
@@ -121,6 +138,13 @@ func (t *table) adopt(ctx context.Context, parent *fs.Inode, id number, mode uin
 	}
 	t.live[id] = m
 	return parent.NewInode(ctx, m, fs.StableAttr{Mode: mode, Ino: id.ino, Gen: id.gen}), nil
+}
+
+// find returns the live node of a number, or nil.
+func (t *table) find(id number) member {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.live[id]
 }
 
 // keep puts a node that was found by its name back, should it have been forgotten meanwhile.

@@ -20,6 +20,7 @@ const (
 	listSource // snapshots/<source>
 	listPrevious
 	listPreviousOf // previous/<source>
+	listVersions   // of merged directories
 )
 
 // listID names a list.
@@ -33,17 +34,18 @@ const readme = `This is a view of your backups by keepsake. Nothing in it can be
 
 latest/NAME               the newest snapshot of a source, as an ordinary folder
 snapshots/NAME/TIME       every snapshot, named by when it was taken, local time with offset
-previous/NAME/@GMT-TIME   the same for Samba, which shows them as Windows' "Previous Versions"
+versions/NAME/FILE/TIME   every version that a file ever had, whether it is still there or deleted
+previous/NAME/@GMT-TIME   every snapshot for Samba, which shows them as "Previous Versions"
 
 To restore, copy files out with any program, or run: keepsake restore SNAPSHOT:PATH --target DIR
-New snapshots appear by themselves. A file that gives "Input/output error" is damaged in the
-repository: run keepsake check --read-data.
+New snapshots appear by themselves. "Input/output error" means damage: keepsake check --read-data
 `
 
 const (
 	nameLatest    = "latest"
 	nameSnapshots = "snapshots"
 	namePrevious  = "previous"
+	nameVersions  = "versions"
 	nameReadme    = "README.txt"
 )
 
@@ -83,8 +85,8 @@ func (l *list) names(c *catalogue.Catalogue) []string {
 	var all []string
 	switch l.id.kind {
 	case listRoot:
-		return []string{nameReadme, nameLatest, nameSnapshots, namePrevious}
-	case listLatest, listSnapshots, listPrevious:
+		return []string{nameReadme, nameLatest, nameSnapshots, namePrevious, nameVersions}
+	case listLatest, listSnapshots, listPrevious, listVersions:
 		for _, s := range c.Sources {
 			all = append(all, s.Name)
 		}
@@ -124,6 +126,11 @@ func (l *list) child(c *catalogue.Catalogue, name string) (m member, id number, 
 			child := l.v.list(listID{kind, s.ID})
 			return child, child.no, unix.S_IFDIR
 		}
+	case listVersions:
+		if s := c.Source(name); s != nil {
+			child := l.v.mergedRoot(s.ID)
+			return child, child.no, unix.S_IFDIR
+		}
 	case listSource:
 		if s := c.ByID(l.id.source).Snapshot(name); s != nil {
 			d := l.v.snapshotRoot(s, l.v.hash.snapshot(s.ID))
@@ -141,7 +148,7 @@ func (l *list) child(c *catalogue.Catalogue, name string) (m member, id number, 
 
 // top makes the node of a name at the root of the view, or returns nil.
 func (v *view) top(name string) (m member, id number, mode uint32) {
-	kinds := map[string]byte{nameLatest: listLatest, nameSnapshots: listSnapshots, namePrevious: listPrevious}
+	kinds := map[string]byte{nameLatest: listLatest, nameSnapshots: listSnapshots, namePrevious: listPrevious, nameVersions: listVersions}
 	if kind, ok := kinds[name]; ok {
 		child := v.list(listID{kind: kind})
 		return child, child.no, unix.S_IFDIR
@@ -172,6 +179,13 @@ func (l *list) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	switch m := inode.Operations().(type) {
 	case *list:
 		m.stat(m.v.catalogue(ctx), &out.Attr)
+		out.SetAttrTimeout(listAge)
+	case *merged:
+		w, err := m.who(ctx)
+		if err != nil {
+			return nil, m.fail(err)
+		}
+		w.fill(&out.Attr, m.no.ino)
 		out.SetAttrTimeout(listAge)
 	case *dir:
 		m.attr.fill(&out.Attr, m.no.ino)

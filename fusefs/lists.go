@@ -149,7 +149,7 @@ func changes(was, is *catalogue.Catalogue) []change {
 		for _, s := range a.Sources {
 			other := b.ByID(s.ID)
 			if other == nil || other.Name != s.Name {
-				all = append(all, change{listID{kind: listSnapshots}, s.Name}, change{listID{kind: listPrevious}, s.Name})
+				all = append(all, change{listID{kind: listSnapshots}, s.Name}, change{listID{kind: listPrevious}, s.Name}, change{listID{kind: listVersions}, s.Name})
 			}
 			if other == nil || target(other) != target(s) {
 				all = append(all, change{listID{kind: listLatest}, s.Name})

@@ -136,7 +136,7 @@ func (v *view) tryMount(ctx context.Context, o Options) (*Mounted, error) {
 
 func newView(ctx context.Context, o Options) *view {
 	v := &view{
-		repo: o.Repository, log: o.Log, now: o.Now, hash: realHash, table: newTable(), runs: newRuns(),
+		repo: o.Repository, log: o.Log, now: o.Now, hash: realHash, table: newTable(), runs: newRuns(), pasts: newPasts(),
 		ahead: &ahead{limit: o.Prefetch}, born: o.Now(), patience: o.Patience, acls: true,
 		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()),
 	}

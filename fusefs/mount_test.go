@@ -96,7 +96,7 @@ func TestMountHeals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, dir); len(got) != 4 {
+	if got := list(t, dir); len(got) != 5 {
 		t.Errorf("the view holds %q", got)
 	}
 	if err := m.Unmount(); err != nil {
@@ -112,7 +112,7 @@ func TestHealRefuses(t *testing.T) {
 	if _, err := fusefs.Mount(t.Context(), fusefs.Options{Repository: r, Dir: m.dir}); !errors.Is(err, mountpoint.ErrMounted) {
 		t.Errorf("mounting on a live view: %v", err)
 	}
-	if got := list(t, m.dir); len(got) != 4 {
+	if got := list(t, m.dir); len(got) != 5 {
 		t.Errorf("after that the view holds %q", got)
 	}
 	dir := t.TempDir()
@@ -148,7 +148,7 @@ func TestMountPointIsMadeAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, dir); len(got) != 4 {
+	if got := list(t, dir); len(got) != 5 {
 		t.Errorf("the view holds %q", got)
 	}
 	if err := m.Unmount(); err != nil {

@@ -42,7 +42,7 @@ func TestWholeLibrary(t *testing.T) {
 
 func TestLayout(t *testing.T) {
 	m, _, s, _, _ := view(t, nil)
-	if got := list(t, m.dir); !slices.Equal(got, []string{"README.txt", "latest", "previous", "snapshots"}) {
+	if got := list(t, m.dir); !slices.Equal(got, []string{"README.txt", "latest", "previous", "snapshots", "versions"}) {
 		t.Errorf("root holds %q", got)
 	}
 	name := s.Started.Time().In(s.Zone()).Format("2006-01-02T15-04-05-0700")
@@ -57,7 +57,7 @@ func TestLayout(t *testing.T) {
 	if err != nil || strings.Count(string(text), "\n") > 10 || len(text) < 100 {
 		t.Errorf("README.txt has %d lines: %v", strings.Count(string(text), "\n"), err)
 	}
-	for _, name := range []string{".hidden", "desktop.ini", "latest/none", "snapshots/none", "snapshots/library/none", "latest/library/none", "previous/none", "previous/library/none"} {
+	for _, name := range []string{".hidden", "desktop.ini", "latest/none", "snapshots/none", "snapshots/library/none", "latest/library/none", "previous/none", "previous/library/none", "versions/none", "versions/library/none"} {
 		if _, err := os.Lstat(m.path(name)); !os.IsNotExist(err) {
 			t.Errorf("%s: %v", name, err)
 		}

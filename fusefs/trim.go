@@ -49,7 +49,7 @@ func (v *view) trim() {
 }
 
 // prune lets the kernel drop what nobody uses at the moment.
-func (v *view) prune(victims []inside) {
+func (v *view) prune(victims []member) {
 	batch := make([]*fs.Inode, 0, pruneBatch)
 	for i, m := range victims {
 		batch = append(batch, m.EmbeddedInode())
@@ -66,28 +66,46 @@ func (v *view) prune(victims []inside) {
 
 // expire makes names invalid one by one. A directory stays, since a process
 // that works in it would be told that it is gone; so does a file that is open.
-func (v *view) expire(victims []inside) {
+// Those that hold the versions of one file are as many as files and must go,
+// but not while somebody lists one or uses what is in it.
+func (v *view) expire(victims []member) {
 	for _, m := range victims {
-		e := m.base()
-		f, isFile := m.(*file)
-		if _, isDir := m.(*dir); isDir || isFile && f.open.Load() > 0 {
+		switch m := m.(type) {
+		case *dir:
 			continue
+		case *file:
+			if m.open.Load() > 0 {
+				continue
+			}
+		case *merged:
+			if !m.flat || m.open.Load() > 0 || len(m.Children()) > 0 {
+				continue
+			}
 		}
-		_ = e.parent.NotifyEntry(e.name) // that it is forgotten already is as good
+		if name, parent := m.EmbeddedInode().Parent(); parent != nil {
+			_ = parent.NotifyEntry(name) // that it is forgotten already is as good
+		}
 	}
 }
 
-// pick returns up to n nodes of snapshots, at random.
-func (t *table) pick(n int) []inside {
+// pick returns up to n nodes that are not lists or their entries, at random.
+func (t *table) pick(n int) []member {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var all []inside
+	var all []member
 	for _, m := range t.live { // begins anywhere
 		if len(all) >= n {
 			break
 		}
-		if i, ok := m.(inside); ok && i.base().parent != nil {
-			all = append(all, i)
+		switch o := m.(type) {
+		case inside:
+			if o.base().parent != nil {
+				all = append(all, m)
+			}
+		case *merged:
+			if o.place.path != "" {
+				all = append(all, m)
+			}
 		}
 	}
 	return all

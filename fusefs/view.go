@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"keepsake/crypto"
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -21,6 +22,12 @@ type repository interface {
 	Lookup(ctx context.Context, dir *tree.Node, name []byte) (*tree.Node, error)
 	OpenFile(n *tree.Node) (*store.File, error)
 	Xattrs(ctx context.Context, n *tree.Node) ([]tree.Xattr, error)
+	pages
+}
+
+// pages is what the history of directories is read from.
+type pages interface {
+	Page(ctx context.Context, id crypto.ChunkID) ([]byte, error)
 }
 
 var _ repository = (*store.Repository)(nil)
@@ -33,6 +40,7 @@ type view struct {
 	hash  hash
 	table *table
 	runs  *runs
+	pasts *pasts
 	ahead *ahead
 
 	trimmer trimmer

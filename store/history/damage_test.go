@@ -119,6 +119,32 @@ func TestGoesOnAfterAnError(t *testing.T) {
 	}
 }
 
+// TestPastGoesOnAfterAnError asks for the past of a name whose page cannot be
+// fetched the first time.
+func TestPastGoesOnAfterAnError(t *testing.T) {
+	c := newChunks()
+	root := directory()
+	for i := range 60 {
+		root.in[fmt.Sprintf("%03d", i)] = &thing{text: "old"}
+	}
+	n := rootOf(t, c, root)
+	states := []history.State{{Pages: n.Pages, Entries: n.Entries}}
+	gone := errors.New("the disk was unplugged")
+	for id := range c.m {
+		if id != n.Pages {
+			c.fails[id] = gone
+		}
+	}
+	p := new(history.Past)
+	if err := p.Grow(t.Context(), c, states, []byte("033")); !errors.Is(err, gone) {
+		t.Fatal(err)
+	}
+	clear(c.fails)
+	if err := p.Grow(t.Context(), c, states, []byte("033")); err != nil || len(p.Versions) != 1 || p.Damage != nil {
+		t.Errorf("%d versions: %v, %v", len(p.Versions), err, p.Damage)
+	}
+}
+
 func TestAccess(t *testing.T) {
 	type had struct{ uid, gid, mode uint32 }
 	for _, test := range []struct {

@@ -75,8 +75,8 @@ func (r *reader) fetch(ctx context.Context, id crypto.ChunkID) ([]byte, error) {
 // lasting reports whether an error of a walk means damage, which will be there
 // the next time too.
 func (r *reader) lasting(ctx context.Context, err error) bool {
-	if errors.Is(err, store.ErrDamaged) {
-		return true
+	if errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrAway) {
+		return !errors.Is(err, store.ErrAway)
 	}
 	// What package tree itself finds wrong with a page is damage as well.
 	return r.err == nil && ctx.Err() == nil

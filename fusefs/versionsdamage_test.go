@@ -1,0 +1,82 @@
+package fusefs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"keepsake/crypto"
+	"keepsake/fusefs"
+	"keepsake/store"
+	"keepsake/store/tree"
+)
+
+// TestDamageInVersions takes an old page away: what can be read is listed, and
+// then comes an error.
+func TestDamageInVersions(t *testing.T) {
+	l := newTimed(t)
+	for i := range 400 {
+		l.write(fmt.Sprintf("d/f%03d", i), "old")
+	}
+	l.write("e/x", "kept")
+	a := l.take()
+	l.write("d/new", "new")
+	b := l.take()
+	damaged := &damagedPages{Repository: l.r}
+	m := mount(t, l.r, func(o *fusefs.Options) { o.Repository = damaged })
+	all, _, err := l.r.Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged.spoil(t, all[0], "d")
+	entries, err := os.ReadDir(m.path("versions", "library", "d"))
+	if !errors.Is(err, syscall.EIO) || len(entries) < 100 || len(entries) >= 401 {
+		t.Errorf("a damaged directory lists %d names: %v", len(entries), err)
+	}
+	expect(t, m.path("versions", "library", "e", "x"), map[string]string{a: "kept"})
+	expect(t, m.path("versions", "library", "d", "new"), map[string]string{b: "new"})
+	if _, err := os.Stat(m.path("versions", "library", "d", "none")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("what may be in the damaged page is said not to be there: %v", err)
+	}
+	if lines := m.log.lines("versions:/d"); len(lines) != 1 {
+		t.Errorf("logged %d times: %q", len(lines), lines)
+	}
+}
+
+// damagedPages is a repository in which one page of a directory is rotten.
+type damagedPages struct {
+	*store.Repository
+	rotten atomic.Pointer[crypto.ChunkID]
+}
+
+func (d *damagedPages) Page(ctx context.Context, id crypto.ChunkID) ([]byte, error) {
+	if r := d.rotten.Load(); r != nil && *r == id {
+		return nil, &store.DamageError{Object: "meta/rotten", Chunk: id, Err: errors.New("rotten")}
+	}
+	return d.Repository.Page(ctx, id)
+}
+
+// spoil makes the first leaf of a directory rotten.
+func (d *damagedPages) spoil(t testing.TB, s store.Snapshot, dir string) {
+	t.Helper()
+	n, err := d.Resolve(t.Context(), &s.Root, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last crypto.ChunkID
+	err = tree.VisitPages(t.Context(), d.Page, n.Pages, func(id crypto.ChunkID) bool {
+		last = id
+		return true
+	}, func([]tree.Node) error {
+		leaf := last
+		d.rotten.CompareAndSwap(nil, &leaf)
+		return nil
+	})
+	if rotten := d.rotten.Load(); err != nil || rotten == nil || *rotten == n.Pages {
+		t.Fatalf("no leaf to spoil: %v", err)
+	}
+}

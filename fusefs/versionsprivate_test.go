@@ -1,0 +1,108 @@
+package fusefs_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"keepsake/fusefs"
+)
+
+// TestVersionsArePrivate has another user look at what was private once, is
+// private now, or belonged to somebody else.
+func TestVersionsArePrivate(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not run: only root can look with another user's eyes")
+	}
+	l := newTimed(t)
+	const alice, bob = 4001, 4002
+	type had struct {
+		mode os.FileMode
+		uid  int
+	}
+	dirs := map[string][2]had{
+		"was private": {{0o700, alice}, {0o755, alice}},
+		"is private":  {{0o755, alice}, {0o700, alice}},
+		"public":      {{0o755, alice}, {0o755, alice}},
+		"now of bob":  {{0o700, alice}, {0o700, bob}},
+		"was of bob":  {{0o700, bob}, {0o700, alice}},
+		"of bob":      {{0o700, bob}, {0o700, bob}},
+	}
+	for i := range 2 {
+		for name, h := range dirs {
+			l.write(name+"/sub/file", fmt.Sprint(name, i))
+			l.write(name+"/secret", fmt.Sprint(name, i))
+			err := errors.Join(
+				os.Chown(l.dir+"/"+name, h[i].uid, h[i].uid), os.Chmod(l.dir+"/"+name, h[i].mode),
+				os.Chown(l.dir+"/"+name+"/secret", alice, alice), os.Chmod(l.dir+"/"+name+"/secret", 0o600),
+			)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.take()
+	}
+	m := mount(t, l.r, func(o *fusefs.Options) { o.AllowOther = true })
+	openUp(t, m.dir)
+	root := m.path("versions", "library")
+	open := map[int][]string{alice: {"is private", "public", "was private"}, bob: {"of bob", "public"}}
+	for user, want := range open {
+		var got []string
+		as(t, user, user, func() {
+			for name := range dirs {
+				_, err := os.ReadDir(root + "/" + name)
+				_, below := os.ReadDir(root + "/" + name + "/sub/file")
+				if (err == nil) != (below == nil) {
+					t.Errorf("%q lets %d in (%v), and below it %v", name, user, err, below)
+				}
+				if err == nil {
+					got = append(got, name)
+				} else if !errors.Is(err, unix.EACCES) {
+					t.Errorf("%d enters %q: %v", user, name, err)
+				}
+				secrets, _ := os.ReadDir(root + "/" + name + "/secret")
+				for _, s := range secrets {
+					_, err := os.ReadFile(root + "/" + name + "/secret/" + s.Name())
+					if errors.Is(err, unix.EACCES) != (user == bob) {
+						t.Errorf("%d reads the secret of %q: %v", user, name, err)
+					}
+				}
+			}
+		})
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("user %d enters %q, want %q", user, got, want)
+		}
+	}
+}
+
+// TestVersionsMaskACLs captures a directory whose ACL shuts somebody out.
+func TestVersionsMaskACLs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not run: only root can look with another user's eyes")
+	}
+	l := newTimed(t)
+	const bob = 4002
+	l.write("d/file", "text")
+	acl := []byte{2, 0, 0, 0,
+		1, 0, 7, 0, 255, 255, 255, 255, // owner rwx
+		2, 0, 0, 0, bob & 0xff, bob >> 8, 0, 0, // bob ---
+		4, 0, 5, 0, 255, 255, 255, 255, // owning group r-x
+		16, 0, 7, 0, 255, 255, 255, 255, // mask rwx
+		32, 0, 5, 0, 255, 255, 255, 255} // others r-x
+	if err := unix.Setxattr(l.dir+"/d", "system.posix_acl_access", acl, 0); err != nil {
+		t.Skipf("not run: no ACLs here: %v", err)
+	}
+	l.take()
+	m := mount(t, l.r, func(o *fusefs.Options) { o.AllowOther = true })
+	openUp(t, m.dir)
+	as(t, bob, bob, func() {
+		if _, err := os.ReadDir(m.path("versions", "library", "d")); !errors.Is(err, unix.EACCES) {
+			t.Errorf("who was shut out gets in: %v", err)
+		}
+	})
+}
