@@ -100,7 +100,7 @@ Every verb works while up or the service is running. keepsake help VERB says mor
 		a.forgetCommand(), a.undeleteCommand(),
 		a.dumpCommand(), a.mountCommand(), a.checkCommand(), a.scrubCommand(), a.keyCommand(), a.statusCommand(), a.doctorCommand(),
 		a.backupNowCommand(), a.pauseCommand(), a.ackCommand(), a.notifyCommand(), a.daemonCommand(), a.serviceCommand(),
-		a.configCommand(), a.versionCommand(),
+		a.configCommand(), a.sambaConfigCommand(), a.versionCommand(),
 	)
 	strict(root, a.showVersion)
 	return root

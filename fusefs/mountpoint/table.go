@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,8 @@ type Place struct {
 	Dir   string
 	Type  string // of the file system: "fuse.keepsake", "ext4"
 	Minor uint32 // of the device, by which FUSE names its connections
+	// AllowOther says that users other than the one who mounted it may enter.
+	AllowOther bool
 }
 
 // At returns what is mounted on top at dir, and whether anything is.
@@ -49,7 +52,11 @@ func parsePlace(line string) (Place, bool) {
 	if err != nil {
 		return Place{}, false
 	}
-	return Place{Dir: unescape(fields[4]), Type: types[0], Minor: uint32(n)}, true
+	p := Place{Dir: unescape(fields[4]), Type: types[0], Minor: uint32(n)}
+	if len(types) > 2 {
+		p.AllowOther = slices.Contains(strings.Split(types[2], ","), "allow_other")
+	}
+	return p, true
 }
 
 // unescape undoes the octal escapes of blanks and backslashes.
