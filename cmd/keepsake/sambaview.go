@@ -58,7 +58,7 @@ func (e *environment) lettingIn() string {
 	if e.system {
 		return "write allow-other = true into the configuration, which is the default, and restart the service"
 	}
-	return "let the service show them (keepsake service install), or stop this and have root run keepsake mount DIR --allow-other"
+	return "start keepsake up or mount with --allow-other (unless root does, /etc/fuse.conf needs a line user_allow_other), or let the service show them (keepsake service install)"
 }
 
 // closedWay is the first directory above dir that others cannot pass through,
