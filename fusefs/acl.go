@@ -29,19 +29,24 @@ func masked(mode uint32, xattrs []tree.Xattr) uint32 {
 		if len(x.Large) > 0 || len(x.Value) < 4 || binary.LittleEndian.Uint32(x.Value) != aclVersion {
 			return mode &^ 0o077 // not understood: the owner alone
 		}
-		group, other := uint32(7), mode&7
+		group, named, mask, other := uint32(7), uint32(7), uint32(7), mode&7
+		names := false
 		for b := x.Value[4:]; len(b) >= aclEntry; b = b[aclEntry:] {
 			perm := uint32(binary.LittleEndian.Uint16(b[2:])) & 7
 			switch binary.LittleEndian.Uint16(b) {
-			case aclMask, aclOwning:
+			case aclMask:
+				mask = perm
+			case aclOwning:
 				group &= perm
-			case aclUser:
-				group &= perm // a named user may be in the owning group
-				other &= perm
-			case aclGroup:
-				group &= perm
-				other &= perm
+			case aclUser, aclGroup:
+				named &= perm
+				names = true
 			}
+		}
+		// Whoever is named may be in the owning group, or count as one of the others.
+		group &= named & mask
+		if names {
+			other &= named & mask
 		}
 		return mode&^0o077 | (group&(mode>>3))<<3 | other
 	}

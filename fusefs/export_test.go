@@ -21,6 +21,14 @@ func MountColliding(ctx context.Context, o Options, n uint64) (*Mounted, error) 
 	return v.mount(ctx, o)
 }
 
+// MountWithoutACLs is Mount on a kernel that does not enforce ACLs.
+func MountWithoutACLs(ctx context.Context, o Options) (*Mounted, error) {
+	o = o.withDefaults()
+	v := newView(ctx, o)
+	v.acls = false
+	return v.mount(ctx, o)
+}
+
 // MountOver is Mount with something between the kernel and the view.
 func MountOver(ctx context.Context, o Options, over func(fuse.RawFileSystem) fuse.RawFileSystem) (*Mounted, error) {
 	o = o.withDefaults()

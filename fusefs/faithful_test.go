@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -111,79 +111,6 @@ func TestStat(t *testing.T) {
 	}
 }
 
-// TestPermissions looks at the view as another user, with and without an ACL.
-func TestPermissions(t *testing.T) {
-	needFUSE(t)
-	if os.Geteuid() != 0 {
-		t.Skip("not run: only root can look with another user's eyes")
-	}
-	const owner, friend, stranger = 4001, 4002, 4003
-	dir := filepath.Join(t.TempDir(), "library")
-	for name, mode := range map[string]os.FileMode{"public": 0o644, "private": 0o600, "group": 0o660, "masked": 0o640, "none": 0} {
-		write(t, dir+"/"+name, []byte(name))
-		if err := errors.Join(os.Chown(dir+"/"+name, owner, owner), os.Chmod(dir+"/"+name, mode)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// The friend may read and write, but the mask leaves reading only.
-	acl := []byte{2, 0, 0, 0,
-		1, 0, 6, 0, 255, 255, 255, 255, // owner rw-
-		2, 0, 6, 0, friend & 0xff, friend >> 8, 0, 0, // friend rw-
-		4, 0, 0, 0, 255, 255, 255, 255, // owning group ---
-		16, 0, 4, 0, 255, 255, 255, 255, // mask r--
-		32, 0, 0, 0, 255, 255, 255, 255} // others ---
-	if err := unix.Setxattr(dir+"/masked", "system.posix_acl_access", acl, 0); err != nil {
-		t.Skipf("not run: no ACLs here: %v", err)
-	}
-	r := storetest.New(t).Open(t)
-	back(t, r, dir, "library", nil)
-	m := mount(t, r, func(o *fusefs.Options) { o.AllowOther = true })
-	root := m.path("latest", "library")
-	openUp(t, m.dir)
-	if got, err := getxattr(root+"/masked", "system.posix_acl_access"); err != nil || got != string(acl) {
-		t.Errorf("the ACL is %x: %v", got, err)
-	}
-	for _, test := range []struct {
-		user, group int
-		readable    []string
-	}{
-		{owner, owner, []string{"group", "masked", "private", "public"}},
-		{friend, friend, []string{"masked", "public"}},
-		{stranger, owner, []string{"group", "public"}}, // in the owning group, which the ACL gives nothing
-		{stranger, stranger, []string{"public"}},
-	} {
-		var got []string
-		as(t, test.user, test.group, func() {
-			for _, name := range []string{"group", "masked", "none", "private", "public"} {
-				if fd, err := unix.Open(root+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-					got = append(got, name)
-					_ = unix.Close(fd)
-				} else if !errors.Is(err, unix.EACCES) {
-					t.Errorf("%d opens %s: %v", test.user, name, err)
-				}
-			}
-		})
-		if !slices.Equal(got, test.readable) {
-			t.Errorf("user %d of group %d reads %q, want %q", test.user, test.group, got, test.readable)
-		}
-	}
-}
-
-// TestAlone shows that without AllowOther nobody else gets in.
-func TestAlone(t *testing.T) {
-	m, _, _, _, _ := view(t, nil)
-	if os.Geteuid() != 0 {
-		t.Skip("not run: only root can look with another user's eyes")
-	}
-	openUp(t, m.dir)
-	as(t, 4001, 4001, func() {
-		if fd, err := unix.Open(m.dir, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-			_ = unix.Close(fd)
-			t.Error("another user can open the view")
-		}
-	})
-}
-
 // openUp makes the way to a mount point passable for everybody.
 func openUp(t *testing.T, dir string) {
 	t.Helper()
@@ -210,12 +137,14 @@ func TestMaskedMode(t *testing.T) {
 		xattrs []tree.Xattr
 		want   uint32
 	}{
-		"no ACL":                   {0o664, nil, 0o664},
-		"another attribute":        {0o664, []tree.Xattr{{Name: []byte("user.x")}}, 0o664},
-		"owning group has less":    {0o664, acl(entry(1, 6), entry(4, 0), entry(0x10, 6), entry(0x20, 4)), 0o604},
-		"mask has less":            {0o644, acl(entry(1, 6), entry(4, 6), entry(0x10, 4), entry(0x20, 4)), 0o644},
-		"a named user is shut out": {0o644, acl(entry(1, 6), entry(2, 0), entry(4, 4), entry(0x10, 4), entry(0x20, 4)), 0o600},
-		"not understood":           {0o4775, []tree.Xattr{{Name: []byte("system.posix_acl_access"), Value: []byte{9, 0, 0, 0}}}, 0o4700},
+		"no ACL":                               {0o664, nil, 0o664},
+		"another attribute":                    {0o664, []tree.Xattr{{Name: []byte("user.x")}}, 0o664},
+		"owning group has less":                {0o664, acl(entry(1, 6), entry(4, 0), entry(0x10, 6), entry(0x20, 4)), 0o604},
+		"mask has less":                        {0o644, acl(entry(1, 6), entry(4, 6), entry(0x10, 4), entry(0x20, 4)), 0o644},
+		"a named user is shut out":             {0o644, acl(entry(1, 6), entry(2, 0), entry(4, 4), entry(0x10, 4), entry(0x20, 4)), 0o600},
+		"the mask has less than a named group": {0o626, acl(entry(1, 6), entry(4, 6), entry(8, 6), entry(0x10, 2), entry(0x20, 6)), 0o622},
+		"a mask for nobody":                    {0o646, acl(entry(1, 6), entry(4, 6), entry(0x10, 4), entry(0x20, 6)), 0o646},
+		"not understood":                       {0o4775, []tree.Xattr{{Name: []byte("system.posix_acl_access"), Value: []byte{9, 0, 0, 0}}}, 0o4700},
 	} {
 		if got := fusefs.Masked(test.mode, test.xattrs); got != test.want {
 			t.Errorf("%s: %o, want %o", name, got, test.want)
@@ -264,10 +193,21 @@ func TestCollision(t *testing.T) {
 // as runs what looks as another user, in a thread that ends with it.
 func as(t *testing.T, uid, gid int, look func()) {
 	t.Helper()
+	asMember(t, uid, gid, nil, look)
+}
+
+// asMember is as, with further groups.
+func asMember(t *testing.T, uid, gid int, groups []int, look func()) {
+	t.Helper()
+	list := make([]uint32, 1, 1+len(groups)) // one more, to have an address
+	for _, g := range groups {
+		list = append(list, uint32(g))
+	}
+	list = append(list[1:], list[0])
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this
-		_, _, no := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
+		_, _, no := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&list[0])), 0)
 		if no == 0 {
 			_, _, no = syscall.RawSyscall(syscall.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid))
 		}

@@ -158,7 +158,7 @@ func (m *Mounted) serve(o Options) error {
 	if m.v.over != nil {
 		raw = m.v.over(raw)
 	}
-	server, err := attach(raw, m.dir, o, m.v.panicked)
+	server, err := attach(raw, m.dir, m.v.acls, o, m.v.panicked)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func setReadAhead(minor uint32, o Options) {
 
 // attach mounts: root by itself, anybody else, or root where that is not
 // allowed, by fusermount.
-func attach(raw fuse.RawFileSystem, dir string, o Options, panicked func(any) fuse.Status) (*fuse.Server, error) {
+func attach(raw fuse.RawFileSystem, dir string, acls bool, o Options, panicked func(any) fuse.Status) (*fuse.Server, error) {
 	mount := fuse.MountOptions{
 		AllowOther:               o.AllowOther,
 		FsName:                   mountpoint.Name,
@@ -205,7 +205,7 @@ func attach(raw fuse.RawFileSystem, dir string, o Options, panicked func(any) fu
 		MaxInflightRequestBytes:  32 << 20,
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
-		EnableAcl:                true,
+		EnableAcl:                acls,
 		DisableSplice:            true,
 		PanicHandler:             panicked,
 		Logger:                   slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
@@ -237,7 +237,11 @@ func attach(raw fuse.RawFileSystem, dir string, o Options, panicked func(any) fu
 	server, err := fuse.NewServer(raw, dir, &mount)
 	if err != nil {
 		// It has said on standard error why, and ends its error with a newline.
-		return nil, errors.Join(direct, errors.New(strings.TrimSpace(err.Error())))
+		err = errors.New(strings.TrimSpace(err.Error()))
+		if direct == nil && o.AllowOther {
+			err = fmt.Errorf("%w (only root may let other users in, unless /etc/fuse.conf says user_allow_other)", err)
+		}
+		return nil, errors.Join(direct, err)
 	}
 	return server, nil
 }

@@ -47,7 +47,7 @@ type view struct {
 
 	born     time.Time // when it was mounted
 	patience time.Duration
-	acls     bool // the kernel enforces them
+	acls     bool // the kernel enforces them; it is asked to if this is so before mounting
 	uid, gid uint32
 
 	// life ends when the view is unmounted. What is read for the kernel runs

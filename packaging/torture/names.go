@@ -15,7 +15,8 @@ var hardNames = []string{
 	"caf\u00e9 composed", "cafe\u0301 decomposed", "日本語.jpg", "📷.raw", "right to left \u202e gpj.exe", "zero\u200bwidth", "\ufeffbyte order mark",
 	" leading", "trailing ", "trailing dot.", " ", "...", ".hidden", "-rf", "--help", "~", "#", "a:b", "C:\\file", `back\slash`,
 	`"quoted"`, "it's", "`command`", "$HOME", "%s%n", "*", "?", "[a-z]", "{a,b}", "!", "|", ";", "&", "<>", "=", "@GMT-2026.11.21-14.05.33",
-	"CON", "con", "Con", "NUL.txt", "Thumbs.db", "lost+found", "latest", "snapshots", "config",
+	"CON", "con", "Con", "NUL.txt", "Thumbs.db", "lost+found", "latest", "snapshots", "previous", "versions", "README.txt", "config",
+	"2026-11-21T15-05-33+0100", "2026-11-21T15-05-33+0100-0123abcd",
 }
 
 // names makes one file for each name, and directories and symlinks for the worst of them.
