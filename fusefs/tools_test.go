@@ -186,7 +186,7 @@ func ask(t *testing.T, dir string, s said) string {
 	}
 	// The shell goes there by itself: Go stands still while it starts a program,
 	// until that is in its directory, and the mount with it.
-	cmd := exec.CommandContext(t.Context(), "timeout", "100", "bash", "-o", "pipefail", "-c", `cd "$0" || exit; `+s.script, dir)
+	cmd := exec.CommandContext(t.Context(), "timeout", "100", "bash", "-o", "pipefail", "-c", `cd -P "$0" || exit; `+s.script, dir)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
