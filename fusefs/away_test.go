@@ -177,6 +177,11 @@ func TestRepositoryAway(t *testing.T) {
 
 			a.comeBack(t, place.Dir, disk)
 			equalSoon(t, library, root)
+			for _, name := range []string{"video/0", "photos/4"} {
+				if got := list(t, m.path("versions", "library", name)); len(got) != 1 {
+					t.Errorf("%s has the versions %q", name, got)
+				}
+			}
 			got := make([]byte, 100)
 			if _, err := open.ReadAt(got, 1<<20); err != nil || !bytes.Equal(got, random(3, 2<<20+3)[1<<20:][:100]) {
 				t.Errorf("a file that was open all the time: %v", err)
@@ -201,6 +206,7 @@ func failsAway(t *testing.T, m *mounted, open *os.File) {
 		"looking up":                func() error { return unix.Stat(root+"/video/0", new(unix.Stat_t)) },
 		"looking up what is not":    func() error { return unix.Stat(root+"/video/none", new(unix.Stat_t)) },
 		"listing":                   func() error { _, err := os.ReadDir(root + "/video"); return err },
+		"versions":                  func() error { _, err := os.ReadDir(m.path("versions", "library", "video")); return err },
 		"attributes":                func() error { _, err := unix.Lgetxattr(root+"/video/0", "user.rating", make([]byte, 4096)); return err },
 		"opening and reading whole": func() error { _, err := os.ReadFile(root + "/photos/4"); return err },
 	} {

@@ -25,6 +25,7 @@ import (
 type client struct {
 	model   string
 	views   []string // folders that show the model
+	past    string   // the folder of its versions
 	entries []modelEntry
 	files   []modelEntry // those of entries that are regular files, large ones more often
 	faults  bool         // input/output errors are fine
@@ -68,6 +69,7 @@ var modelOps = []struct {
 	{"read at", 20, (*client).readAt},
 	{"read on", 20, (*client).readOn},
 	{"read past the cache", 5, (*client).direct},
+	{"versions", 6, (*client).versions},
 	{"statfs", 1, (*client).statfs},
 }
 
@@ -395,6 +397,37 @@ func (c *client) readOn() error {
 		k.at += int64(piece)
 	}
 	return nil
+}
+
+// versions looks at the only version that a file has.
+func (c *client) versions() error {
+	e := c.file()
+	dir := filepath.Join(c.past, e.rel)
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	if len(names) != 1 {
+		return wrongf("%q has the versions %q", e.rel, names)
+	}
+	k := &keptFile{entry: e}
+	if k.model, err = os.Open(filepath.Join(c.model, e.rel)); err != nil {
+		return wrongf("the model: %v", err)
+	}
+	if k.view, err = os.Open(filepath.Join(dir, names[0])); err != nil {
+		k.model.Close()
+		return err
+	}
+	defer k.close()
+	if info, err := k.view.Stat(); err != nil || info.Size() != e.size {
+		return wrongf("%q: a version of %d bytes has %d: %v", e.rel, e.size, info.Size(), err)
+	}
+	return k.compare(c.rand.Int64N(e.size+1), 1+c.rand.IntN(100<<10))
 }
 
 func (c *client) direct() error {

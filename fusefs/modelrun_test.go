@@ -31,6 +31,7 @@ var long = os.Getenv("KEEPSAKE_LONG") != ""
 type modelTask struct {
 	Model   string
 	Views   []string
+	Past    string
 	Seed    uint64
 	Ops     int
 	Clients int
@@ -65,7 +66,7 @@ func TestModelClients(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range clients {
 		c := &client{
-			model: task.Model, views: task.Views, entries: entries, files: files, faults: task.Faults, limit: task.Limit,
+			model: task.Model, views: task.Views, past: task.Past, entries: entries, files: files, faults: task.Faults, limit: task.Limit,
 			rand: rand.New(rand.NewPCG(task.Seed, uint64(i))), counts: map[string]int{},
 		}
 		clients[i] = c
@@ -234,7 +235,7 @@ func TestModel(t *testing.T) {
 	task := modelTask{Model: dir, Seed: seed, Ops: ops, Clients: 8, Limit: 30 * time.Second, Enough: 10}
 	t.Run("all is well", func(t *testing.T) {
 		m := mount(t, r, small)
-		task.Views = views(t, m, "model")
+		task.Views, task.Past = views(t, m, "model"), m.path("versions", "model")
 		wrong, report := runModel(t, task)
 		t.Logf("%+v", report)
 		for _, w := range wrong {
@@ -264,7 +265,7 @@ func TestModel(t *testing.T) {
 			m := mountBy(t, r, small, func(o fusefs.Options) (*fusefs.Mounted, error) {
 				return fusefs.MountOver(t.Context(), o, p.over)
 			})
-			task.Views = views(t, m, "model")
+			task.Views, task.Past = views(t, m, "model"), m.path("versions", "model")
 			wrong, _ := runModel(t, task)
 			if !slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, p.found) }) {
 				t.Errorf("nobody noticed; found was %q", wrong)
@@ -274,7 +275,7 @@ func TestModel(t *testing.T) {
 }
 
 func faultyModel(t *testing.T, task modelTask, disk *faulty, m *mounted) {
-	task.Views, task.Faults = views(t, m, "model"), true
+	task.Views, task.Past, task.Faults = views(t, m, "model"), m.path("versions", "model"), true
 	disk.faults.Store(true)
 	wrong, report := runModel(t, task)
 	disk.faults.Store(false)
