@@ -29,6 +29,20 @@ func MountWithoutACLs(ctx context.Context, o Options) (*Mounted, error) {
 	return v.mount(ctx, o)
 }
 
+// MountCollidingInos is MountColliding, but generations differ.
+func MountCollidingInos(ctx context.Context, o Options, n uint64) (*Mounted, error) {
+	o = o.withDefaults()
+	v := newView(ctx, o)
+	v.hash = func(b []byte) number {
+		no := realHash(b)
+		if b[0] == ofPath || b[0] == ofLinks || b[0] == ofVersion {
+			no.ino = 1000 + no.ino%n
+		}
+		return no
+	}
+	return v.mount(ctx, o)
+}
+
 // MountOver is Mount with something between the kernel and the view.
 func MountOver(ctx context.Context, o Options, over func(fuse.RawFileSystem) fuse.RawFileSystem) (*Mounted, error) {
 	o = o.withDefaults()

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -149,44 +148,6 @@ func TestMaskedMode(t *testing.T) {
 		if got := fusefs.Masked(test.mode, test.xattrs); got != test.want {
 			t.Errorf("%s: %o, want %o", name, got, test.want)
 		}
-	}
-}
-
-// TestCollision forces many nodes onto few inode numbers: whatever can be read
-// is right, and the rest is refused.
-func TestCollision(t *testing.T) {
-	needFUSE(t)
-	dir := filepath.Join(t.TempDir(), "library")
-	for i := range 60 {
-		write(t, fmt.Sprintf("%s/%02d", dir, i), fmt.Appendf(nil, "content of file %d", i))
-	}
-	r := storetest.New(t).Open(t)
-	back(t, r, dir, "library", nil)
-	m := mountBy(t, r, nil, func(o fusefs.Options) (*fusefs.Mounted, error) { return fusefs.MountColliding(t.Context(), o, 10) })
-	read, refused := 0, 0
-	try := func() {
-		for i := range 60 {
-			got, err := os.ReadFile(m.path("latest", "library", fmt.Sprintf("%02d", i)))
-			switch {
-			case errors.Is(err, unix.EIO):
-				refused++
-			case err != nil || string(got) != fmt.Sprintf("content of file %d", i):
-				t.Errorf("file %d: %q, %v", i, got, err)
-			default:
-				read++
-			}
-		}
-	}
-	try()
-	if _, err := os.ReadDir(m.path("latest", "library") + "/"); err != nil {
-		t.Errorf("listing: %v", err)
-	}
-	try()
-	if read == 0 || refused == 0 || read > 20 {
-		t.Errorf("%d read, %d refused", read, refused)
-	}
-	if len(m.log.lines("same inode number")) == 0 {
-		t.Error("nothing in the log")
 	}
 }
 
