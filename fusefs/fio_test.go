@@ -35,7 +35,7 @@ var fioKinds = map[string][]string{
 
 // fio runs it over one file, by all jobs that work on this machine.
 func fio(file, size string, kind []string, jobs []int) (string, error) {
-	args := append([]string{"--readonly", "--filename=" + file, "--size=" + size, "--verify_fatal=1", "--iodepth=8", fioBlock}, kind...)
+	args := append([]string{"--readonly", "--filename=" + file, "--size=" + size, "--verify_fatal=1", "--verify_state_save=0", "--iodepth=8", fioBlock}, kind...)
 	for _, i := range jobs {
 		j := fioJobs[i]
 		args = append(args, fmt.Sprintf("--name=%s-%s", j.engine, j.rw), "--ioengine="+j.engine, "--rw="+j.rw, "--direct="+j.direct)
@@ -79,7 +79,7 @@ func TestFio(t *testing.T) {
 	var jobs []int
 	for kind, args := range fioKinds {
 		file := filepath.Join(dir, kind)
-		out, err := exec.Command("fio", append(args, "--name=write", "--filename="+file, "--rw=write", fioBlock, "--size="+size, "--do_verify=0")...).CombinedOutput()
+		out, err := exec.Command("fio", append(args, "--name=write", "--filename="+file, "--rw=write", fioBlock, "--size="+size, "--do_verify=0", "--verify_state_save=0")...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("fio cannot write: %v\n%s", err, out)
 		}
