@@ -95,3 +95,10 @@ var Masked = masked
 
 // Extension is the extension that the versions of a name have.
 var Extension = extension
+
+// PastCost is what is known of merged directories, in its units.
+func PastCost(m *Mounted) int {
+	m.v.pasts.mu.Lock()
+	defer m.v.pasts.mu.Unlock()
+	return m.v.pasts.cost
+}
