@@ -213,7 +213,8 @@ func TestVersionsAtScale(t *testing.T) {
 	m := mount(t, in.open(), func(o *fusefs.Options) { o.Nodes = 5000 })
 	before, began := heap(), time.Now()
 	step := func(what string) {
-		t.Logf("%s: %v, heap %d MiB more", what, time.Since(began).Round(time.Millisecond), (int64(heap())-int64(before))>>20)
+		took := time.Since(began).Round(time.Millisecond)
+		t.Logf("%s: %v, heap %d MiB more, %d nodes", what, took, (int64(heap())-int64(before))>>20, m.Live())
 		began = time.Now()
 	}
 	if got := list(t, m.path("versions", "library", "large")); len(got) != names {
