@@ -83,8 +83,7 @@
 // answered by name and never listed. Sockets, FIFOs and devices are shown and
 // lead nowhere. File handles (name_to_handle_at) are good only while the kernel
 // keeps the inode, and stale after that or a remount, since the FUSE library
-// finds nothing by its number: no NFS server can export a view. They are never
-// another file's.
+// finds nothing by its number: no NFS server can export a view.
 //
 // # Refusals
 //

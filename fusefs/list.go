@@ -98,7 +98,7 @@ func (l *list) names(c *catalogue.Catalogue) []string {
 		}
 	case listPreviousOf:
 		if s := c.ByID(l.id.source); s != nil {
-			for _, snap := range s.Previous {
+			for _, snap := range s.Listed {
 				all = append(all, snap.Previous())
 			}
 		}

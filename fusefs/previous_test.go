@@ -1,6 +1,7 @@
 package fusefs_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepsake/daemon/capture"
+	"keepsake/fusefs"
+	"keepsake/fusefs/catalogue"
+	"keepsake/store"
 	"keepsake/store/storetest"
 )
 
@@ -63,5 +67,46 @@ func TestPrevious(t *testing.T) {
 	}
 	if people.Mode != samba.Mode || people.Uid != samba.Uid || people.Mtim != samba.Mtim {
 		t.Errorf("the folders differ: %+v, %+v", people, samba)
+	}
+}
+
+// crowded is a repository that has taken the same snapshot every 10 seconds.
+type crowded struct {
+	*store.Repository
+	n int
+}
+
+func (c crowded) Snapshots(ctx context.Context) (all []store.Snapshot, damaged []error, err error) {
+	real, damaged, err := c.Repository.Snapshots(ctx)
+	for i := range c.n {
+		s := real[0]
+		s.ID[0], s.ID[1], s.Number = byte(i), byte(i>>8), uint64(i)
+		s.Started.Sec = 1_780_000_000 + int64(i)*10
+		all = append(all, s)
+	}
+	return all, damaged, err
+}
+
+// TestPreviousOfMany looks at a source with more snapshots than Samba's clients
+// can take a list of.
+func TestPreviousOfMany(t *testing.T) {
+	const n = 5000
+	m, _, _, r, _ := view(t, nil)
+	if err := m.Unmount(); err != nil {
+		t.Fatal(err)
+	}
+	m = mount(t, r, func(o *fusefs.Options) { o.Repository = crowded{r, n} })
+	listed := list(t, m.path("previous", "library"))
+	if len(listed) > catalogue.MostListed || len(listed) < catalogue.MostListed/2 {
+		t.Errorf("%d are listed", len(listed))
+	}
+	if got := list(t, m.path("snapshots", "library")); len(got) != n {
+		t.Errorf("snapshots has %d", len(got))
+	}
+	for i := range 50 {
+		name := time.Unix(1_780_000_000+int64(i)*10, 0).UTC().Format("@GMT-2006.01.02-15.04.05")
+		if _, err := os.Stat(m.path("previous", "library", name, "many")); err != nil {
+			t.Errorf("%s, which need not be listed: %v", name, err)
+		}
 	}
 }

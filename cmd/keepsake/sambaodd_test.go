@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"keepsake/fusefs/catalogue"
 	"keepsake/packaging/samba"
 )
 
@@ -80,5 +82,25 @@ func TestOddShares(t *testing.T) {
 	if t.Failed() {
 		b, _ := os.ReadFile(smb.conf) // for whoever looks into it
 		t.Logf("%s", b)
+	}
+}
+
+// TestSambaTakesTheList has as many folders as the view lists at most: clients
+// of Samba show none if their names do not fit into 64 KiB.
+func TestSambaTakesTheList(t *testing.T) {
+	t.Parallel()
+	needsRoot(t, "serve other users")
+	dir := workDir(t)
+	s := samba.Share{Name: "lib", Path: filepath.Join(dir, "lib"), Source: filepath.Join(dir, "lib"), Folders: filepath.Join(dir, "previous")}
+	text, err := s.Stanza()
+	check(t, err)
+	writeFile(t, filepath.Join(s.Path, "f"), []byte("now"))
+	for i := range catalogue.MostListed {
+		at := time.Unix(1_780_000_000+int64(i)*60, 0).UTC().Format("@GMT-2006.01.02-15.04.05")
+		writeFile(t, filepath.Join(s.Folders, at, "f"), []byte("then"))
+	}
+	smb := startSamba(t, filepath.Join(dir, "smb"), text, "root")
+	if got := smb.versions("root", "lib", "f"); len(got) != catalogue.MostListed {
+		t.Errorf("%d versions are listed, want %d", len(got), catalogue.MostListed)
 	}
 }

@@ -21,4 +21,7 @@
 // out as soon as the same source has a later finished one. The latest is what
 // store.Newest calls the newest: by numbers within a chain, and a finished one
 // before any in progress.
+//
+// Of those for Samba not more than MostListed are listed; the rest are there if
+// they are asked for by name.
 package catalogue

@@ -13,6 +13,7 @@ type Source struct {
 	Name      string
 	Snapshots []*Snapshot // oldest first
 	Previous  []*Snapshot // those of them that have a name for Samba, oldest first
+	Listed    []*Snapshot // those of Previous that Samba is shown
 	Latest    *Snapshot
 
 	byName   map[string]*Snapshot
@@ -59,6 +60,7 @@ func newSource(id [16]byte, name string, list []*store.Snapshot) *Source {
 	}
 	slices.Reverse(src.Snapshots)
 	slices.Reverse(src.Previous)
+	src.Listed = thinned(src.Previous)
 	return src
 }
 
