@@ -103,7 +103,7 @@ func (v *view) mount(ctx context.Context, o Options) (*Mounted, error) {
 }
 
 func (v *view) tryMount(ctx context.Context, o Options) (*Mounted, error) {
-	if err := mountpoint.Available(); err != nil {
+	if err := mountpoint.Available(o.AllowOther); err != nil {
 		return nil, err
 	}
 	healed, err := mountpoint.Heal(o.Dir)

@@ -49,6 +49,18 @@ func (m *Mounted) Unmount() error {
 	return nil
 }
 
+// Abandon takes the view away at once, whatever is open in it, for a process
+// that is about to end and waits for nothing.
+func (m *Mounted) Abandon() {
+	at, mounted, err := mountpoint.At(m.dir)
+	if err != nil || !mounted || at.Type != mountpoint.Type || at.Minor != m.minor {
+		return // it is gone, or somebody else's
+	}
+	// What fails now is healed by the next one.
+	_ = mountpoint.Detach(m.dir, mountpoint.ByForce)
+	m.removeDir()
+}
+
 func (m *Mounted) isGone() bool {
 	select {
 	case <-m.gone:

@@ -94,7 +94,11 @@ func (noteHandler) Enabled(_ context.Context, level slog.Level) bool { return le
 func (h noteHandler) Handle(_ context.Context, r slog.Record) error {
 	var about []string
 	r.Attrs(func(a slog.Attr) bool {
-		if text := a.Value.String(); text != "" {
+		switch text := a.Value.String(); {
+		case text == "":
+		case a.Key == "error":
+			about = append(about, quote(text))
+		default:
 			about = append(about, a.Key+" "+quote(text))
 		}
 		return true

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/term"
 )
@@ -26,6 +27,39 @@ type environment struct {
 	// places are the machine's then, too, whoever asks: a verb that looked into
 	// a home directory would take the service for one that does not run.
 	system bool
+	urgent urgent
+}
+
+// urgent is what is done before this process is ended in a hurry.
+type urgent struct {
+	mu  sync.Mutex
+	all map[int]func() // guarded by mu
+	n   int            // guarded by mu
+}
+
+// add has f done then, until it is taken back.
+func (u *urgent) add(f func()) (takeBack func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.all == nil {
+		u.all = map[int]func(){}
+	}
+	u.n++
+	n := u.n
+	u.all[n] = f
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		delete(u.all, n)
+	}
+}
+
+func (u *urgent) leave() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, f := range u.all {
+		f()
+	}
 }
 
 func systemEnvironment() *environment {

@@ -55,6 +55,9 @@ func remedy(err error) string {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return refused.next
 	}
+	if misplaced, ok := errors.AsType[*misplacedError](err); ok {
+		return misplaced.next
+	}
 	switch {
 	case errors.As(err, new(*runningError)):
 		return "One keeps all sources; all other verbs work beside it. Stop it first, if another is to take its place."

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"keepsake/daemon"
@@ -23,7 +24,7 @@ func (s *session) keep(ctx context.Context, k *daemon.Keeper, place viewPlace, o
 	defer s.keeper.Store(nil)
 	if place.dir != "" {
 		m, err := s.mountAt(ctx, place, out)
-		if place.refuse && occupied(err) {
+		if place.refuse && (occupied(err) || errors.As(err, new(*misplacedError))) {
 			return err // better seen now than later
 		}
 		s.viewFailed(err, out)

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 )
 
 // gcPercent trades a little processor time for memory: nearly all of the heap is
@@ -25,7 +26,31 @@ const gcPercent = 40
 func main() {
 	debug.SetGCPercent(gcPercent)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	env := systemEnvironment()
 	// The first signal asks for an orderly end, the second one gets its way.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, systemEnvironment(), os.Args[1:]))
+	context.AfterFunc(ctx, func() { hurry(env) })
+	code := run(ctx, env, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// onePress is how close together two signals are one: programs that end others
+// (timeout, a terminal's window) tell the process and its group.
+const onePress = 300 * time.Millisecond
+
+// hurry waits for the signal after the one that asked for an orderly end, and
+// ends this process by it. Nothing stays mounted without a server.
+func hurry(env *environment) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	time.Sleep(onePress)
+	select {
+	case <-again: // the same press
+	default:
+	}
+	number, _ := (<-again).(syscall.Signal) // all of them are
+	env.urgent.leave()
+	signal.Reset(number)
+	// Only the kernel says why it should not work, and then nothing does.
+	_ = syscall.Kill(os.Getpid(), number)
 }

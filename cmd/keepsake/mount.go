@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ ACLs of the captured files let them. Ordinary users may say so only if
 		Example: "  keepsake mount /mnt/snapshots\n  keepsake mount ~/then --cache 256MiB",
 		Args:    exactly(1, "the directory to mount at"),
 		RunE: func(c *cobra.Command, dir []string) error {
+			if dir[0] == "" {
+				return &usageError{errors.New("keepsake mount needs a directory to mount at; the one given is empty")}
+			}
 			config := a.config
 			if err := view.into(&config); err != nil {
 				return err
@@ -72,6 +76,9 @@ func foldersHelp() string {
 
 func mountHandler(ctx context.Context, s *session, args mountArgs, out *output) error {
 	place := viewPlace{dir: out.path(args.Dir), viewOptions: args.viewOptions}
+	if err := cmp.Or(s.mayShowAt(place.dir), mayMake(place.dir)); err != nil {
+		return err
+	}
 	place.fit(out)
 	m, err := s.mountAt(ctx, place, out)
 	if err != nil {
@@ -111,6 +118,9 @@ func tellFolders(dir string, out *output) {
 
 // mountAt mounts the repository, healing what a killed run left there.
 func (s *session) mountAt(ctx context.Context, place viewPlace, out *output) (*view, error) {
+	if err := s.mayShowAt(place.dir); err != nil {
+		return nil, err
+	}
 	healed, err := healView(place.dir)
 	if err != nil {
 		return nil, err

@@ -29,5 +29,5 @@ func healView(dir string) (healed bool, err error) { return mountpoint.Heal(dir)
 // occupied reports whether a mount failed for what lies at its place, which is
 // somebody's mistake.
 func occupied(err error) bool {
-	return errors.Is(err, mountpoint.ErrNotEmpty) || errors.Is(err, mountpoint.ErrMounted)
+	return errors.Is(err, mountpoint.ErrNotEmpty) || errors.Is(err, mountpoint.ErrMounted) || errors.Is(err, mountpoint.ErrNoDirectory)
 }

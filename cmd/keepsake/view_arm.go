@@ -17,6 +17,7 @@ type view struct{}
 
 func (*view) Refresh()       {}
 func (*view) Wait()          {}
+func (*view) Abandon()       {}
 func (*view) Unmount() error { return nil }
 
 func mountView(context.Context, *store.Repository, viewPlace, *slog.Logger) (*view, error) {

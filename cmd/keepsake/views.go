@@ -53,6 +53,7 @@ func (s *session) show(ctx context.Context, m *view, place viewPlace, out *outpu
 	one := &shown{m, place}
 	s.repo.SetCache(s.views.change(one, nil))
 	defer func() { s.repo.SetCache(s.views.change(nil, one)) }()
+	defer s.env.urgent.add(m.Abandon)()
 	watching, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -70,6 +71,6 @@ func (s *session) show(ctx context.Context, m *view, place viewPlace, out *outpu
 		<-gone
 		return err
 	case <-gone:
-		return nil
+		return m.Unmount() // its directory
 	}
 }

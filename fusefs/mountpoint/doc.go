@@ -20,6 +20,8 @@ var (
 	ErrNotEmpty = errors.New("mount point is not empty")
 	// ErrMounted says that something is mounted at the mount point.
 	ErrMounted = errors.New("something is mounted there already")
+	// ErrNoDirectory says that the mount point is no directory.
+	ErrNoDirectory = errors.New("not a directory")
 	// ErrNoFUSE says that this machine cannot mount. Its message says what to install.
-	ErrNoFUSE = errors.New("this machine has no FUSE: install the package fuse3 (for instance: apt install fuse3); everything but mounting works without it")
+	ErrNoFUSE = errors.New("this machine has no FUSE: install the package fuse3 (for instance: apt install fuse3), load the module (modprobe fuse), or give the container --device /dev/fuse --cap-add SYS_ADMIN; everything but mounting works without it")
 )

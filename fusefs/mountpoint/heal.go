@@ -17,8 +17,8 @@ const answerTime = 5 * time.Second
 
 // Heal makes dir fit to mount on. A mount of keepsake whose process was killed
 // is taken away, and healed is true. It returns ErrMounted if anything else is
-// mounted there, a live view of keepsake included, and ErrNotEmpty if dir holds
-// files. A directory that does not exist is fine.
+// mounted there, a live view of keepsake included, ErrNotEmpty if dir holds
+// files, and ErrNoDirectory if it is none. A directory that does not exist is fine.
 func Heal(dir string) (healed bool, err error) {
 	for {
 		dead, err := look(dir)
@@ -62,6 +62,9 @@ func look(dir string) (dead bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	if errors.Is(err, unix.ENOTDIR) {
+		return false, fmt.Errorf("%s: %w; choose an empty directory, or a name that is not there", dir, ErrNoDirectory)
+	}
 	if err != nil && !gone {
 		return false, &os.PathError{Op: "mount", Path: dir, Err: err}
 	}
@@ -78,9 +81,9 @@ func look(dir string) (dead bool, err error) {
 	case gone:
 		return false, fmt.Errorf("%s: %w: %s, whose server is gone; run: umount -l %s", dir, ErrMounted, at.Type, dir)
 	case mounted && at.Type == Type:
-		return false, fmt.Errorf("%s: %w: a view by another keepsake that is running", dir, ErrMounted)
+		return false, fmt.Errorf("%s: %w: a view by another keepsake that is running; use that one, choose another directory, or end it: umount %[1]s", dir, ErrMounted)
 	case mounted:
-		return false, fmt.Errorf("%s: %w: %s", dir, ErrMounted, at.Type)
+		return false, fmt.Errorf("%s: %w: %s; choose another directory", dir, ErrMounted, at.Type)
 	}
 	return false, empty(dir)
 }
@@ -95,8 +98,12 @@ func empty(dir string) error {
 	if len(names) > 0 {
 		return fmt.Errorf("%s: %w: it holds %q; choose another directory or an empty one", dir, ErrNotEmpty, names[0])
 	}
-	if errors.Is(err, io.EOF) {
-		return nil
+	if !errors.Is(err, io.EOF) {
+		return err
 	}
-	return err
+	// The helper asks for it, and says less.
+	if os.Geteuid() != 0 && unix.Access(dir, unix.W_OK) != nil {
+		return fmt.Errorf("%s: users can mount only on directories that they may write to: chown it, or choose another one", dir)
+	}
+	return nil
 }
