@@ -21,10 +21,12 @@ type chunks struct {
 	m       map[crypto.ChunkID][]byte
 	fails   map[crypto.ChunkID]error
 	fetched int
+	odds    uint64 // that a page ends with a name
 }
 
 func newChunks() *chunks {
-	return &chunks{m: map[crypto.ChunkID][]byte{}, fails: map[crypto.ChunkID]error{}}
+	// Small pages, so that few names make several levels.
+	return &chunks{odds: 4, m: map[crypto.ChunkID][]byte{}, fails: map[crypto.ChunkID]error{}}
 }
 
 func (c *chunks) put(b []byte) (crypto.ChunkID, error) {
@@ -54,10 +56,9 @@ func cmpErr(errs ...error) error {
 	return nil
 }
 
-// cut makes small pages, so that few names make several levels.
-func cut(level int, name []byte) bool {
+func (c *chunks) cut(level int, name []byte) bool {
 	sum := sha256.Sum256(append([]byte{byte(level)}, name...))
-	return binary.BigEndian.Uint64(sum[:])%4 == 0
+	return binary.BigEndian.Uint64(sum[:])%c.odds == 0
 }
 
 // thing is what a name stands for in a model: a directory if in is not nil.
@@ -102,7 +103,7 @@ func (c *chunks) node(t testing.TB, name string, f *thing) *tree.Node {
 	switch {
 	case f.in != nil:
 		n.Type = tree.Dir
-		b := tree.NewPageBuilder(cut, c.put)
+		b := tree.NewPageBuilder(c.cut, c.put)
 		for _, name := range slices.Sorted(maps.Keys(f.in)) {
 			if err := b.Add(c.node(t, name, f.in[name])); err != nil {
 				t.Fatal(err)

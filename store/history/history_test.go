@@ -199,7 +199,7 @@ func TestContentByDigest(t *testing.T) {
 	p := new(history.Past)
 	var states []history.State
 	for i, sum := range [][32]byte{{1}, {1}, {2}} {
-		b := tree.NewPageBuilder(cut, c.put)
+		b := tree.NewPageBuilder(c.cut, c.put)
 		n := c.node(t, "x", &thing{text: "12345678"})
 		n.Content[0].Chunk[0], n.SHA256 = byte(i), &sum
 		if err := b.Add(n); err != nil {
