@@ -1,0 +1,169 @@
+package fusefs_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"keepsake/store/storetest"
+)
+
+// video makes a video of noisy test pictures.
+func video(t testing.TB, path, size string, seconds int, codec ...string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	source := fmt.Sprintf("testsrc2=size=%s:rate=25,noise=alls=30:allf=t", size)
+	args := append([]string{"-v", "error", "-f", "lavfi", "-i", source, "-t", fmt.Sprint(seconds)}, codec...)
+	if out, err := exec.Command("ffmpeg", append(args, path)...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
+	}
+}
+
+// photos makes n real JPEGs in dir, each with an EXIF date of its own.
+func photos(t testing.TB, dir, size string, n int) {
+	t.Helper()
+	video(t, dir+"/template.jpg", size, 1, "-frames:v", "1", "-q:v", "3")
+	picture, err := os.ReadFile(dir + "/template.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(dir + "/template.jpg"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		write(t, fmt.Sprintf("%s/%02d/IMG_%05d.JPG", dir, i%10, i), withEXIF(picture, i))
+	}
+}
+
+// withEXIF puts a maker and a date behind the start of a JPEG.
+func withEXIF(jpeg []byte, i int) []byte {
+	texts := [][]byte{[]byte("KEEPCAM\x00"), fmt.Appendf(nil, "2026:%02d:%02d %02d:%02d:%02d\x00", 1+i%12, 1+i%28, i%24, i%60, i*7%60)}
+	tags := []uint16{0x010f, 0x0132}
+	le := binary.LittleEndian
+	tiff := le.AppendUint16([]byte("II*\x00\x08\x00\x00\x00"), uint16(len(tags)))
+	at := len(tiff) + 12*len(tags) + 4
+	for k, tag := range tags {
+		tiff = le.AppendUint16(le.AppendUint16(tiff, tag), 2) // text
+		tiff = le.AppendUint32(le.AppendUint32(tiff, uint32(len(texts[k]))), uint32(at))
+		at += len(texts[k])
+	}
+	tiff = append(append(le.AppendUint32(tiff, 0), texts[0]...), texts[1]...)
+	app1 := append([]byte("Exif\x00\x00"), tiff...)
+	head := binary.BigEndian.AppendUint16([]byte{0xff, 0xd8, 0xff, 0xe1}, uint16(len(app1)+2))
+	return bytes.Join([][]byte{head, app1, jpeg[2:]}, nil)
+}
+
+// TestMedia has the tools of a studio read videos and photos.
+func TestMedia(t *testing.T) {
+	needFUSE(t)
+	if !have(t, "ffmpeg") || !have(t, "exiftool") {
+		return
+	}
+	dir := filepath.Join(t.TempDir(), "library")
+	// One container has its index at the end, the other none.
+	video(t, dir+"/clip.mov", "320x240", 2, "-c:v", "mpeg4", "-q:v", "2")
+	video(t, dir+"/clip.mpg", "320x240", 2, "-c:v", "mpeg2video", "-q:v", "2")
+	photos(t, dir+"/photos", "160x120", 30)
+	r := storetest.New(t).Open(t)
+	back(t, r, dir, "library", nil)
+	root := mount(t, r, nil).path("latest", "library")
+	for _, s := range []said{
+		{tool: "ffmpeg", script: `for f in clip.*; do ffmpeg -v error -i $f -f framemd5 -; ffmpeg -v error -ss 1.5 -i $f -frames:v 5 -f framemd5 -; done`},
+		{tool: "ffprobe", script: `for f in clip.*; do ffprobe -v error -show_format -show_streams -show_packets $f | sha256sum; done`},
+		{tool: "exiftool", script: `find . -type f -print0 | sort -z | xargs -0 exiftool -q -n -json --FileAccessDate`},
+	} {
+		was, is := ask(t, dir, s), ask(t, root, s)
+		if was != is {
+			t.Errorf("%s says something else: %s\n%s", s.tool, s.script, firstDifference(was, is))
+		} else if len(was) < 100 {
+			t.Errorf("%s says nothing: %s", s.tool, was)
+		}
+	}
+}
+
+// usage is the time that a program takes by the clock, and of the processor.
+type usage struct{ clock, processor time.Duration }
+
+func (u *usage) run(b *testing.B, dir string, command ...string) {
+	b.Helper()
+	c := exec.Command("env", append([]string{"--chdir", dir}, command...)...)
+	c.Stdout = io.Discard
+	begun := time.Now()
+	if err := c.Run(); err != nil {
+		b.Fatalf("%q: %v", command, err)
+	}
+	u.clock += time.Since(begun)
+	u.processor += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+}
+
+// report says how fast a tool is in the view as a share of its speed on disk,
+// where everything is in the kernel's cache, and what the view itself takes.
+func report(b *testing.B, disk, view usage, own time.Duration) {
+	b.ReportMetric(disk.clock.Seconds()/float64(b.N), "disk-s")
+	b.ReportMetric(view.clock.Seconds()/float64(b.N), "view-s")
+	b.ReportMetric(float64(disk.clock)/float64(view.clock), "speed-ratio")
+	b.ReportMetric(float64(disk.processor)/float64(view.processor), "tool-cpu-ratio")
+	b.ReportMetric(own.Seconds()/float64(b.N), "view-cpu-s")
+}
+
+// BenchmarkFFmpeg decodes a video of several hundred megabytes on disk and out
+// of the view, of which the kernel has nothing cached.
+func BenchmarkFFmpeg(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "library")
+	video(b, dir+"/clip.ts", "1920x1080", 12, "-c:v", "mpeg2video", "-q:v", "2", "-b:v", "200M", "-maxrate", "300M", "-bufsize", "50M")
+	r := storetest.New(b).Open(b)
+	back(b, r, dir, "library", nil)
+	root := mount(b, r, nil).path("latest", "library")
+	for name, command := range map[string][]string{
+		"decode": {"ffmpeg", "-v", "error", "-i", "clip.ts", "-f", "null", "-"},
+		"copy":   {"ffmpeg", "-v", "error", "-i", "clip.ts", "-c", "copy", "-f", "null", "-"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var disk, view usage
+			var own time.Duration
+			for range b.N {
+				disk.run(b, dir, command...)
+				f, err := os.Open(root + "/clip.ts")
+				if err != nil {
+					b.Fatal(err)
+				}
+				drop(b, f)
+				f.Close()
+				begun := processor()
+				view.run(b, root, command...)
+				own += processor() - begun
+			}
+			report(b, disk, view, own)
+		})
+	}
+}
+
+// BenchmarkExiftool reads the metadata of 10,000 photos, folder by folder on
+// disk and in the view, of which the kernel has nothing cached.
+func BenchmarkExiftool(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "library")
+	photos(b, dir, "320x240", 10_000)
+	r := storetest.New(b).Open(b)
+	back(b, r, dir, "library", nil)
+	var disk, view usage
+	var own time.Duration
+	for range b.N {
+		m := mount(b, r, nil)
+		for folder := range 10 {
+			command := []string{"exiftool", "-r", "-q", "-n", "-json", fmt.Sprintf("%02d", folder)}
+			disk.run(b, dir, command...)
+			begun := processor()
+			view.run(b, m.path("latest", "library"), command...)
+			own += processor() - begun
+		}
+	}
+	report(b, disk, view, own)
+}
