@@ -102,3 +102,10 @@ func PastCost(m *Mounted) int {
 	defer m.v.pasts.mu.Unlock()
 	return m.v.pasts.cost
 }
+
+// LimitPasts bounds what is known of merged directories, in its units.
+func LimitPasts(m *Mounted, limit int) {
+	m.v.pasts.mu.Lock()
+	defer m.v.pasts.mu.Unlock()
+	m.v.pasts.limit = limit
+}
