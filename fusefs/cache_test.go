@@ -35,9 +35,9 @@ func (c *counting) Lookup(ctx context.Context, dir *tree.Node, name []byte) (*tr
 	return c.Repository.Lookup(ctx, dir, name)
 }
 
-func (c *counting) Snapshots(ctx context.Context) ([]store.Snapshot, []error, error) {
+func (c *counting) Briefs(ctx context.Context) ([]*store.Brief, []error, error) {
 	c.lists.Add(1)
-	return c.Repository.Snapshots(ctx)
+	return c.Repository.Briefs(ctx)
 }
 
 // TestMetadataIsReadOnce lists 600 files with their attributes, opens each, and

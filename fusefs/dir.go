@@ -10,7 +10,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"keepsake/crypto"
-	"keepsake/fusefs/catalogue"
 	"keepsake/store"
 	"keepsake/store/tree"
 )
@@ -33,12 +32,38 @@ var (
 	_ fs.NodeOnForgetter    = (*dir)(nil)
 )
 
-// snapshotRoot makes a folder of a snapshot with that number.
-func (v *view) snapshotRoot(s *catalogue.Snapshot, no number) *dir {
-	return &dir{
-		entry: entry{v: v, snap: s.ID, no: no, attr: attrOf(s.Root, v.acls)},
-		pages: s.Root.Pages, entries: s.Root.Entries, root: s.Root,
+// snapshotRoot makes a folder of a snapshot with that number. A manifest that is
+// gone, as after a prune, is fs.ErrNotExist.
+func (v *view) snapshotRoot(request context.Context, id store.SnapshotID, no number) (*dir, error) {
+	root, err := v.rootOf(request, id, no)
+	if err != nil {
+		return nil, err
 	}
+	return &dir{
+		entry: entry{v: v, snap: id, no: no, attr: attrOf(root, v.acls)},
+		pages: root.Pages, entries: root.Entries, root: root,
+	}, nil
+}
+
+// rootOf is the root of a snapshot: of the folder with that number, if it is
+// alive, else of the manifest.
+func (v *view) rootOf(request context.Context, id store.SnapshotID, no number) (*tree.Node, error) {
+	if d, ok := v.table.at(no).(*dir); ok && d.snap == id && d.root != nil {
+		return d.root, nil
+	}
+	return within(v, request, func(ctx context.Context) (*tree.Node, error) {
+		return v.manifestRoot(ctx, id)
+	})
+}
+
+// manifestRoot reads the root of a snapshot.
+func (v *view) manifestRoot(ctx context.Context, id store.SnapshotID) (*tree.Node, error) {
+	s, err := v.repo.Manifest(ctx, id)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil, iofs.ErrNotExist
+	}
+	root := s.Root // without the rest of the manifest
+	return &root, err
 }
 
 func (d *dir) OnForget() {

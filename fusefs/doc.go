@@ -53,8 +53,10 @@
 //     node it is refused. The trees in snapshots/ and previous/ have numbers of
 //     their own, since a directory must have one place; so have versions.
 //   - What is inside a snapshot is cached by the kernel for a day, and so is a
-//     version, but not its name. Lists are read again at most once a second, and
-//     at once by Refresh; merged directories at most once a second.
+//     version, but not its name. Lists are read again at most once a second and a
+//     twentieth of the time, but every three seconds, and at once by Refresh;
+//     merged directories at most once a second. Of every snapshot about 200 bytes
+//     are kept; its manifest is read when its folder is looked up.
 //   - Every operation answers within Options.Patience, whatever the repository
 //     does; one that was interrupted, a second later at most. While it hangs,
 //     what is asked for next waits for less, and the lists show what they had.

@@ -80,34 +80,77 @@ func (l *list) same(m member) bool {
 
 func (l *list) OnForget() { l.v.table.forget(l.no, l) }
 
+// names are the names in a list, which may be 100,000: each is made when it is
+// asked for.
+type names struct {
+	count int
+	at    func(i int) string
+}
+
 // names lists what l holds now.
-func (l *list) names(c *catalogue.Catalogue) []string {
-	var all []string
+func (l *list) names(c *catalogue.Catalogue) names {
+	src := c.ByID(l.id.source)
 	switch l.id.kind {
 	case listRoot:
-		return []string{nameReadme, nameLatest, nameSnapshots, namePrevious, nameVersions}
+		top := []string{nameReadme, nameLatest, nameSnapshots, namePrevious, nameVersions}
+		return names{len(top), func(i int) string { return top[i] }}
 	case listLatest, listSnapshots, listPrevious, listVersions:
-		for _, s := range c.Sources {
-			all = append(all, s.Name)
-		}
+		return names{len(c.Sources), func(i int) string { return c.Sources[i].Name }}
 	case listSource:
-		if s := c.ByID(l.id.source); s != nil {
-			for _, snap := range s.Snapshots {
-				all = append(all, snap.Name)
-			}
+		shown := src.Shown()
+		return names{len(shown), func(i int) string { return shown[i].Name }}
+	case listPreviousOf:
+		listed := src.ListedPrevious()
+		return names{len(listed), func(i int) string { return listed[i].Previous() }}
+	}
+	return names{}
+}
+
+// number is the inode number and the type of a name; ok is false if there is none.
+func (l *list) number(c *catalogue.Catalogue, name string) (id number, mode uint32, ok bool) {
+	switch l.id.kind {
+	case listSource:
+		if s := c.ByID(l.id.source).Snapshot(name); s != nil {
+			return l.v.hash.snapshot(s.ID), unix.S_IFDIR, true
 		}
 	case listPreviousOf:
-		if s := c.ByID(l.id.source); s != nil {
-			for _, snap := range s.Listed {
-				all = append(all, snap.Previous())
-			}
+		// Not the node of snapshots/: a directory must have one place.
+		if s := c.ByID(l.id.source).PreviousAt(name); s != nil {
+			return l.v.hash.previous(s.ID), unix.S_IFDIR, true
+		}
+	default:
+		if m, id, mode := l.still(c, name); m != nil {
+			return id, mode, true
 		}
 	}
-	return all
+	return number{}, 0, false
 }
 
 // child makes the node of a name, or returns nil if there is none.
-func (l *list) child(c *catalogue.Catalogue, name string) (m member, id number, mode uint32) {
+func (l *list) child(ctx context.Context, c *catalogue.Catalogue, name string) (m member, id number, mode uint32, err error) {
+	var s *catalogue.Snapshot
+	switch l.id.kind {
+	case listSource:
+		s = c.ByID(l.id.source).Snapshot(name)
+	case listPreviousOf:
+		s = c.ByID(l.id.source).PreviousAt(name)
+	default:
+		m, id, mode = l.still(c, name)
+		return m, id, mode, nil
+	}
+	if s == nil {
+		return nil, number{}, 0, nil
+	}
+	id, mode, _ = l.number(c, name)
+	d, err := l.v.snapshotRoot(ctx, s.ID, id)
+	if err != nil {
+		return nil, id, mode, err
+	}
+	return d, id, mode, nil
+}
+
+// still is child for what is made without reading anything.
+func (l *list) still(c *catalogue.Catalogue, name string) (m member, id number, mode uint32) {
 	switch l.id.kind {
 	case listRoot:
 		return l.v.top(name)
@@ -130,17 +173,6 @@ func (l *list) child(c *catalogue.Catalogue, name string) (m member, id number, 
 		if s := c.Source(name); s != nil {
 			child := l.v.mergedRoot(s.ID)
 			return child, child.no, unix.S_IFDIR
-		}
-	case listSource:
-		if s := c.ByID(l.id.source).Snapshot(name); s != nil {
-			d := l.v.snapshotRoot(s, l.v.hash.snapshot(s.ID))
-			return d, d.no, unix.S_IFDIR
-		}
-	case listPreviousOf:
-		// Not the node of snapshots/: a directory must have one place.
-		if s := c.ByID(l.id.source).PreviousAt(name); s != nil {
-			d := l.v.snapshotRoot(s, l.v.hash.previous(s.ID))
-			return d, d.no, unix.S_IFDIR
 		}
 	}
 	return nil, number{}, 0
@@ -167,15 +199,22 @@ func target(s *catalogue.Source) string { return "../snapshots/" + s.Name + "/" 
 // is not there is not remembered by the kernel.
 func (l *list) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	out.SetEntryTimeout(listAge)
-	m, id, mode := l.child(l.v.catalogue(ctx), name)
-	if m == nil {
+	m, id, mode, err := l.child(ctx, l.v.catalogue(ctx), name)
+	if m == nil && err == nil {
 		return nil, syscall.ENOENT
 	}
-	inode, err := l.v.table.adopt(ctx, &l.Inode, id, mode, m)
-	if err != nil {
-		l.v.report(name, err)
-		return nil, errno(err)
+	var inode *fs.Inode
+	if err == nil {
+		inode, err = l.v.table.adopt(ctx, &l.Inode, id, mode, m)
 	}
+	if err != nil {
+		no := errno(err)
+		if no == syscall.EIO {
+			l.v.report(name, err)
+		}
+		return nil, no
+	}
+	l.v.adopted()
 	switch m := inode.Operations().(type) {
 	case *list:
 		m.stat(m.v.catalogue(ctx), &out.Attr)
@@ -250,42 +289,58 @@ func (l *list) OpendirHandle(ctx context.Context, flags uint32) (fs.FileHandle, 
 // listHandle is an open list. It shows what there was when it was first read,
 // and is read anew after rewinddir.
 type listHandle struct {
-	l       *list
-	c       *catalogue.Catalogue
-	entries []fuse.DirEntry
-	at      int
+	l     *list
+	c     *catalogue.Catalogue // nil before the first name was asked for
+	names names
+	at    int // in the dots, and behind them in names
 }
 
 var (
 	_ fs.FileReaddirenter = (*listHandle)(nil)
+	_ fs.FileLookuper     = (*listHandle)(nil)
 	_ fs.FileSeekdirer    = (*listHandle)(nil)
 	_ fs.FileFsyncdirer   = (*listHandle)(nil)
 )
 
 func (h *listHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if h.entries == nil {
+	if h.c == nil {
 		h.c = h.l.v.catalogue(ctx)
-		h.entries = dots(&h.l.Inode)
-		for _, name := range h.l.names(h.c) {
-			m, id, mode := h.l.child(h.c, name)
-			if m != nil {
-				h.entries = append(h.entries, fuse.DirEntry{Name: name, Ino: id.ino, Mode: mode})
-			}
+		h.names = h.l.names(h.c)
+	}
+	for h.at < dotCount+h.names.count {
+		at := h.at
+		h.at++
+		if at < dotCount {
+			e := dots(&h.l.Inode)[at]
+			e.Off = uint64(h.at)
+			return &e, 0
+		}
+		name := h.names.at(at - dotCount)
+		if id, mode, ok := h.l.number(h.c, name); ok {
+			return &fuse.DirEntry{Name: name, Ino: id.ino, Mode: mode, Off: uint64(h.at)}, 0
 		}
 	}
-	if h.at >= len(h.entries) {
-		return nil, 0
+	return nil, 0
+}
+
+// listedWithAttributes is how long a list may be for its entries to be looked up
+// as they are listed: every folder of a snapshot takes reading its manifest, of
+// which the store keeps a few thousand.
+const listedWithAttributes = 1000
+
+// Lookup answers for the entry that was produced last. Without attributes the
+// kernel takes its name alone, and asks when somebody wants more.
+func (h *listHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if h.names.count > listedWithAttributes {
+		return nil, syscall.EAGAIN
 	}
-	e := h.entries[h.at]
-	h.at++
-	e.Off = uint64(h.at)
-	return &e, 0
+	return h.l.Lookup(ctx, name, out)
 }
 
 func (h *listHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off == 0 {
-		h.entries = nil
-	} else if off > uint64(len(h.entries)) {
+		h.c, h.names = nil, names{}
+	} else if off > uint64(dotCount+h.names.count) {
 		return syscall.EINVAL
 	}
 	h.at = int(off)

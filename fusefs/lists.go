@@ -8,14 +8,22 @@ import (
 	"keepsake/fusefs/catalogue"
 )
 
-// listAge is how old a catalogue may be before it is read again.
-const listAge = time.Second
+const (
+	// listAge is how old a catalogue may be before it is read again, unless
+	// reading it takes long: of 100,000 snapshots the names alone take two tenths
+	// of a second. Then it is read a twentieth of the time, but so often that a
+	// new snapshot is seen within 5 s, the kernel's second included.
+	listAge    = time.Second
+	maxListAge = 3 * time.Second
+	listShare  = 20
+)
 
 // lists keeps the catalogue up to date.
 type lists struct {
 	mu      sync.Mutex
 	now     *catalogue.Catalogue
 	read    time.Time            // when now was read, by the view's clock
+	good    time.Duration        // for how long it may be shown
 	loading chan struct{}        // closed when the reading under way has ended; nil if there is none
 	begun   time.Time            // when that began
 	failing bool                 // the last reading failed, which was logged
@@ -32,7 +40,7 @@ func (v *view) catalogue(request context.Context) *catalogue.Catalogue {
 	// Who comes later to a reading that takes long does not wait as well, or a
 	// listing of a hundred names would take minutes while the repository hangs.
 	late := l.loading != nil && v.now().Sub(l.begun) >= listAge
-	if age >= 0 && age < listAge || late {
+	if age >= 0 && age < max(l.good, listAge) || late {
 		defer l.mu.Unlock()
 		return l.now
 	}
@@ -87,13 +95,13 @@ func (v *view) load(done chan struct{}) {
 		l.failing = true
 		v.log.Error("the mounted view cannot list snapshots and shows the last list it has", "error", err)
 	}
-	l.read = v.now()
+	l.read, l.good = v.now(), min(max(listAge, listShare*v.now().Sub(l.begun)), maxListAge)
 	l.loading = nil
 	close(done)
 }
 
 func (v *view) readCatalogue(ctx context.Context) (*catalogue.Catalogue, error) {
-	all, damaged, err := v.repo.Snapshots(ctx)
+	all, damaged, err := v.repo.Briefs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,12 +162,12 @@ func changes(was, is *catalogue.Catalogue) []change {
 			if other == nil || target(other) != target(s) {
 				all = append(all, change{listID{kind: listLatest}, s.Name})
 			}
-			for _, snap := range s.Snapshots {
+			for _, snap := range unlike(s.Snapshots, other.Shown()) {
 				if o := other.Snapshot(snap.Name); o == nil || o.ID != snap.ID {
 					all = append(all, change{listID{listSource, s.ID}, snap.Name})
 				}
 			}
-			for _, snap := range s.Previous {
+			for _, snap := range unlike(s.Previous, other.ShownPrevious()) {
 				if o := other.PreviousAt(snap.Previous()); o == nil || o.ID != snap.ID {
 					all = append(all, change{listID{listPreviousOf, s.ID}, snap.Previous()})
 				}
@@ -169,4 +177,15 @@ func changes(was, is *catalogue.Catalogue) []change {
 	compare(was, is)
 	compare(is, was)
 	return all
+}
+
+// unlike returns the snapshots from the first on that is not at its place in
+// the other list: of very many, most stay what and where they were.
+func unlike(some, other []*catalogue.Snapshot) []*catalogue.Snapshot {
+	same := func(i int) bool { return some[i].ID == other[i].ID && some[i].Name == other[i].Name }
+	i := 0
+	for i < len(some) && i < len(other) && same(i) {
+		i++
+	}
+	return some[i:]
 }

@@ -276,10 +276,7 @@ func (m *Mounted) Refresh() {
 	defer l.refresh.Unlock()
 	is := m.v.reload()
 	for _, c := range changes(l.told, is) {
-		m.v.table.mu.Lock()
-		node := m.v.table.live[m.v.list(c.list).no]
-		m.v.table.mu.Unlock()
-		if node != nil {
+		if node := m.v.table.at(m.v.list(c.list).no); node != nil {
 			// An error means that the kernel knew nothing of it.
 			_ = node.EmbeddedInode().NotifyEntry(c.name)
 		}

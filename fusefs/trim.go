@@ -88,7 +88,7 @@ func (v *view) expire(victims []member) {
 	}
 }
 
-// pick returns up to n nodes that are not lists or their entries, at random.
+// pick returns up to n nodes that are not lists, at random.
 func (t *table) pick(n int) []member {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,9 +99,7 @@ func (t *table) pick(n int) []member {
 		}
 		switch o := m.(type) {
 		case inside:
-			if o.base().parent != nil {
-				all = append(all, m)
-			}
+			all = append(all, m)
 		case *merged:
 			if o.place.path != "" {
 				all = append(all, m)

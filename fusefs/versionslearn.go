@@ -45,8 +45,12 @@ func (v *view) learnRoot(ctx context.Context, key place, names bool) (*known, er
 	k := &known{at: at}
 	r.begin(v, k)
 	for _, s := range src.Snapshots[min(r.past.Looked(), len(src.Snapshots)):] {
-		r.past.AddRoot(s.Root)
-		r.access.Add(s.Root.UID, s.Root.GID, everybody(s.Root))
+		root, err := v.manifestRoot(ctx, s.ID)
+		if err != nil {
+			return nil, err // what was looked at stays; the next call goes on from there
+		}
+		r.past.AddRoot(root)
+		r.access.Add(root.UID, root.GID, everybody(root))
 	}
 	k.who = who{uid: r.access.UID, gid: r.access.GID, mode: r.access.Mode(), when: src.Latest.Started}
 	return v.finish(ctx, r, k, names)

@@ -14,10 +14,16 @@ import (
 	"keepsake/store/tree"
 )
 
+// snapshots is what the view asks about them.
+type snapshots interface {
+	// Briefs returns all of them, oldest first, and those that cannot be read as damage.
+	Briefs(ctx context.Context) ([]*store.Brief, []error, error)
+	Manifest(ctx context.Context, id store.SnapshotID) (store.Snapshot, error)
+}
+
 // repository is what the view reads; *store.Repository is one.
 type repository interface {
-	// Snapshots returns all snapshots, oldest first, and those that cannot be read as damage.
-	Snapshots(ctx context.Context) ([]store.Snapshot, []error, error)
+	snapshots
 	Entries(ctx context.Context, dir *tree.Node) iter.Seq2[*tree.Node, error]
 	Lookup(ctx context.Context, dir *tree.Node, name []byte) (*tree.Node, error)
 	OpenFile(n *tree.Node) (*store.File, error)

@@ -25,9 +25,10 @@ type Brief struct {
 	MissedCount       uint64
 	ZoneOffset        int32 // of the captured machine at Started, in seconds east of UTC
 	Basis             tree.Basis
-	Marked            bool // a guard found something
+	Marked            bool   // a guard found something
+	Paths, Bytes      uint64 // of all that it holds
 	origin            unique.Handle[Origin]
-	tags              []string // of the manifest; the ledger may have given others
+	tags              *[]string // of the manifest, if any; the ledger may have given others
 }
 
 // Origin is what the snapshots of a chain have in common, as long as nobody
@@ -42,12 +43,15 @@ type Origin struct {
 func (b *Brief) Origin() Origin { return b.origin.Value() }
 
 // Complete reports whether the snapshot holds all it should.
-func (b *Brief) Complete() bool { return b.MissedCount == 0 && b.Basis != tree.InProgress }
+func (b *Brief) Complete() bool { return b.MissedCount == 0 && b.finished() }
 
 // Zone is the time zone of the captured machine when the snapshot was started.
 func (b *Brief) Zone() *time.Location { return time.FixedZone("", int(b.ZoneOffset)) }
 
-func (b *Brief) finished() bool { return b.Basis != tree.InProgress }
+// InProgress reports whether the run that published it was still under way.
+func (b *Brief) InProgress() bool { return b.Basis == tree.InProgress }
+
+func (b *Brief) finished() bool { return !b.InProgress() }
 
 func (b *Brief) chain() chainID {
 	o := b.origin.Value()
@@ -56,12 +60,17 @@ func (b *Brief) chain() chainID {
 
 // Brief is a snapshot in brief.
 func (s *Snapshot) Brief() *Brief {
-	return &Brief{
+	b := &Brief{
 		ID: s.ID, Number: s.Number, Started: s.Started, Finished: s.Finished, MissedCount: s.MissedCount,
 		ZoneOffset: s.ZoneOffset, Basis: s.Basis, Marked: len(s.Marks) > 0,
-		tags:   s.Tags,
 		origin: unique.Make(Origin{s.Source, s.Writer, strings.Clone(s.Label), strings.Clone(s.Host), string(s.RootPath)}),
+		Paths:  s.Stats.Files + s.Stats.Dirs + s.Stats.Others, Bytes: s.Stats.Bytes,
 	}
+	if len(s.Tags) > 0 {
+		tags := slices.Clone(s.Tags)
+		b.tags = &tags
+	}
+	return b
 }
 
 // Name is how the ledger names the snapshot.

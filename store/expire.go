@@ -103,8 +103,8 @@ func ofSource(all []*Brief, source state.SourceID) (out []Expiry, byChain map[ch
 // one that missed something, so that it does not take a sound one's place.
 func (r *Repository) item(s *Brief, pinned bool) retention.Item {
 	tags, ok := r.ledger.tagsOf(s.ID)
-	if !ok {
-		tags = s.tags
+	if !ok && s.tags != nil {
+		tags = *s.tags
 	}
 	return retention.Item{
 		Time: s.Started.Time().In(s.Zone()), Number: s.Number, Tags: tags,

@@ -15,36 +15,36 @@ type Catalogue struct {
 	Files   uint64    // in the newest snapshots of all sources together
 	Bytes   uint64
 
-	all    []store.SnapshotID // everything that was there when it was made, in order
+	all    []*store.Brief // what it was made from
 	byName map[string]*Source
 	byID   map[[16]byte]*Source
 }
 
-// New sorts snapshots, oldest first, into sources and names both.
-func New(all []store.Snapshot) *Catalogue {
-	c := &Catalogue{byName: map[string]*Source{}, byID: map[[16]byte]*Source{}}
-	bySource := map[[16]byte][]*store.Snapshot{}
+// New sorts snapshots, oldest first, into sources and names both. It keeps the
+// slice.
+func New(all []*store.Brief) *Catalogue {
+	c := &Catalogue{all: all, byName: map[string]*Source{}, byID: map[[16]byte]*Source{}}
+	bySource := map[[16]byte][]*store.Brief{}
 	var order [][16]byte // of each source's oldest snapshot
-	for i := range all {
-		s := &all[i]
-		c.all = append(c.all, s.ID)
-		if bySource[s.Source] == nil {
-			order = append(order, s.Source)
+	for _, s := range all {
+		id := s.Origin().Source
+		if bySource[id] == nil {
+			order = append(order, id)
 		}
-		bySource[s.Source] = append(bySource[s.Source], s)
+		bySource[id] = append(bySource[id], s)
 	}
 	given := newNames()
 	for _, id := range order {
 		list := bySource[id]
 		last := list[len(list)-1]
-		src := newSource(id, given.give(safeLabel(last.Label), id[:]), list)
+		src := newSource(id, given.give(safeLabel(last.Origin().Label), id[:]), list)
 		c.Sources = append(c.Sources, src)
 		c.byName[src.Name], c.byID[id] = src, src
 		if src.Latest.Started.Compare(c.Newest) > 0 {
 			c.Newest = src.Latest.Started
 		}
-		c.Files += last.Stats.Files + last.Stats.Dirs + last.Stats.Others
-		c.Bytes += last.Stats.Bytes
+		c.Files += last.Paths
+		c.Bytes += last.Bytes
 	}
 	slices.SortFunc(c.Sources, func(a, b *Source) int { return cmp.Compare(a.Name, b.Name) })
 	return c
@@ -57,6 +57,4 @@ func (c *Catalogue) Source(name string) *Source { return c.byName[name] }
 func (c *Catalogue) ByID(id [16]byte) *Source { return c.byID[id] }
 
 // Has reports whether the catalogue was made from these snapshots.
-func (c *Catalogue) Has(all []store.Snapshot) bool {
-	return slices.EqualFunc(c.all, all, func(id store.SnapshotID, s store.Snapshot) bool { return id == s.ID })
-}
+func (c *Catalogue) Has(all []*store.Brief) bool { return slices.Equal(c.all, all) }

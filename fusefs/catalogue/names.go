@@ -3,6 +3,7 @@ package catalogue
 import (
 	"encoding/hex"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -48,6 +49,9 @@ func safeLabel(label string) string {
 // fold maps names to one that differ at most in case.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
+		if r < 'A' {
+			return r // digits and the like
+		}
 		// The smallest of all runes that count as the same letter.
 		for least := r; ; {
 			if r = unicode.SimpleFold(r); r == least {
@@ -67,16 +71,19 @@ func newNames() names { return names{map[string]bool{}} }
 // give returns name, or if it is taken name with as many digits of the id
 // behind it as it needs.
 func (n names) give(name string, id []byte) string {
-	digits := hex.EncodeToString(id)
 	free := name
-	for length := 8; n.taken[fold(free)] && length <= len(digits); length += 8 {
-		free = name + "-" + digits[:length]
+	folded := fold(free)
+	for length := 4; n.taken[folded] && length <= len(id); length += 4 {
+		free = name + "-" + hex.EncodeToString(id[:length])
+		folded = fold(free)
 	}
-	n.taken[fold(free)] = true
+	n.taken[folded] = true
 	return free
 }
 
 // snapshotName is the name of a snapshot that was the only one started in its second.
-func snapshotName(s *store.Snapshot) string {
-	return s.Started.Time().In(s.Zone()).Format(timeLayout)
+// The zone is taken in whole minutes, as it is written, so that the name says
+// which second it was.
+func snapshotName(s *store.Brief) string {
+	return s.Started.Time().In(time.FixedZone("", int(s.ZoneOffset/60*60))).Format(timeLayout)
 }

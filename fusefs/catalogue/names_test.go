@@ -1,6 +1,8 @@
 package catalogue_test
 
 import (
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -35,17 +37,17 @@ func TestSafeLabel(t *testing.T) {
 }
 
 // taken makes a snapshot of the source with that number.
-func taken(source byte, label string, at time.Time, id byte, basis tree.Basis) store.Snapshot {
+func taken(source byte, label string, at time.Time, id byte, basis tree.Basis) *store.Brief {
 	s := store.Snapshot{ID: store.SnapshotID{id, 0xbe, 0xef, 0xed}}
 	s.Source, s.Label, s.Basis, s.Number = [16]byte{source, 0xaa}, label, basis, uint64(id)
 	s.Started = tree.TimeOf(at)
 	_, offset := at.Zone()
 	s.ZoneOffset = int32(offset)
-	return s
+	return s.Brief()
 }
 
 // names returns the folder names that snapshots get, by source.
-func names(all []store.Snapshot) (folders, previous map[string][]string, latest map[string]string) {
+func names(all []*store.Brief) (folders, previous map[string][]string, latest map[string]string) {
 	folders, previous, latest = map[string][]string{}, map[string][]string{}, map[string]string{}
 	for _, s := range catalogue.New(all).Sources {
 		for _, snap := range s.Snapshots {
@@ -62,7 +64,7 @@ func names(all []store.Snapshot) (folders, previous map[string][]string, latest 
 func TestNames(t *testing.T) {
 	berlin := time.FixedZone("", 3600)
 	at := time.Date(2026, 11, 21, 15, 5, 33, 0, berlin)
-	folders, previous, latest := names([]store.Snapshot{
+	folders, previous, latest := names([]*store.Brief{
 		taken(1, "Photos", at, 1, tree.InProgress),
 		taken(1, "Photos", at.Add(10*time.Minute), 2, tree.Scanned),
 		taken(2, "photos", at.Add(11*time.Minute), 3, tree.Scanned),
@@ -106,4 +108,63 @@ func TestNames(t *testing.T) {
 			t.Errorf("for Samba %s holds %q, want %q", source, previous[source], names)
 		}
 	}
+}
+
+// TestEveryNameIsFound: what is listed is found by its name and nothing else
+// is, whatever times and zones the manifests have.
+func TestEveryNameIsFound(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for round := range 200 {
+		base := []int64{1_800_000_000, 0, -70_000_000_000, 300_000_000_000, 253402300799}[round%5] // years up to 11476
+		var all []*store.Brief
+		for i := range 50 {
+			zone := time.FixedZone("", []int{0, 3600, -12600, 86400, -86400, 3601, 59, -59, 5400}[r.IntN(9)])
+			at := time.Unix(base+int64(r.IntN(40)), int64(r.IntN(1e9))).In(zone)
+			all = append(all, taken(1, "x", at, byte(i+1), []tree.Basis{tree.Scanned, tree.InProgress}[r.IntN(2)]))
+		}
+		slices.SortFunc(all, func(a, b *store.Brief) int { return a.Started.Compare(b.Started) })
+		src := catalogue.New(all).Sources[0]
+		seen := map[string]bool{}
+		for _, s := range src.Snapshots {
+			if got := src.Snapshot(s.Name); got != s || seen[s.Name] {
+				t.Fatalf("round %d: %q is %v, want %v; twice: %v", round, s.Name, got, s, seen[s.Name])
+			}
+			seen[s.Name] = true
+			for _, wrong := range []string{s.Name + "-", s.Name[1:], strings.ToLower(s.Name), s.Name + "-00000000"} {
+				if src.Snapshot(wrong) != nil {
+					t.Fatalf("round %d: %q is found", round, wrong)
+				}
+			}
+		}
+		for _, s := range src.Previous {
+			if got := src.PreviousAt(s.Previous()); got != s {
+				t.Fatalf("round %d: %q is %v, want %v", round, s.Previous(), got, s)
+			}
+		}
+		if src.PreviousAt("") != nil || src.Snapshot("") != nil || (*catalogue.Source)(nil).Snapshot("x") != nil {
+			t.Error("something is found that is not there")
+		}
+	}
+}
+
+// BenchmarkNew makes the catalogue of 100,000 snapshots.
+func BenchmarkNew(b *testing.B) {
+	var all []*store.Brief
+	for i := range 100_000 {
+		s := store.Snapshot{ID: store.SnapshotID{byte(i), byte(i >> 8), byte(i >> 16)}}
+		s.Number, s.Started, s.Label = uint64(i+1), tree.Time{Sec: 1_700_000_000 + int64(i)*60}, "weddings"
+		all = append(all, s.Brief())
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		catalogue.New(all)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	c := catalogue.New(all)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(all)), "kept-B/snapshot")
+	runtime.KeepAlive(c)
 }

@@ -26,7 +26,7 @@ func TestThinned(t *testing.T) {
 		"all of nearly the day": {time.Second, 3_000, 16 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var all []store.Snapshot
+			var all []*store.Brief
 			for i := range test.n {
 				s := taken(1, "lib", begin.Add(time.Duration(i)*test.every), 0, tree.Scanned)
 				s.ID = store.SnapshotID{byte(i), byte(i >> 8), byte(i >> 16)}
@@ -62,7 +62,7 @@ func TestThinned(t *testing.T) {
 
 // TestThinnedWithoutTime has clocks that know nothing of time.
 func TestThinnedWithoutTime(t *testing.T) {
-	var all []store.Snapshot
+	var all []*store.Brief
 	for i := range 3000 {
 		s := taken(1, "lib", time.Unix(0, 0), 0, tree.Scanned)
 		s.ID, s.Number = store.SnapshotID{byte(i), byte(i >> 8)}, uint64(i)
