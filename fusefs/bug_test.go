@@ -33,9 +33,9 @@ func (b *buggy) at(place string) {
 	}
 }
 
-func (b *buggy) Snapshots(ctx context.Context) ([]store.Snapshot, []error, error) {
-	b.at("Snapshots")
-	return b.Repository.Snapshots(ctx)
+func (b *buggy) Briefs(ctx context.Context) ([]*store.Brief, []error, error) {
+	b.at("Briefs")
+	return b.Repository.Briefs(ctx)
 }
 
 func (b *buggy) Entries(ctx context.Context, dir *tree.Node) iter.Seq2[*tree.Node, error] {
@@ -110,7 +110,7 @@ func TestPanics(t *testing.T) {
 		saidOnce(t, m, "planted in "+where)
 	}
 
-	where := "Snapshots"
+	where := "Briefs"
 	r.bug.Store(&where)
 	time.Sleep(1100 * time.Millisecond)
 	if got := list(t, m.path("snapshots")); len(got) != 1 {
@@ -118,7 +118,7 @@ func TestPanics(t *testing.T) {
 	}
 	m.Refresh()
 	r.bug.Store(nil)
-	saidOnce(t, m, "planted in Snapshots")
+	saidOnce(t, m, "planted in Briefs")
 
 	disk.on.Store(true)
 	if err := read("disk"); !errors.Is(err, unix.EIO) {
