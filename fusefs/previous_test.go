@@ -76,15 +76,19 @@ type crowded struct {
 	n int
 }
 
-func (c crowded) Snapshots(ctx context.Context) (all []store.Snapshot, damaged []error, err error) {
-	real, damaged, err := c.Repository.Snapshots(ctx)
+func (c crowded) Briefs(ctx context.Context) (all []*store.Brief, damaged []error, err error) {
+	real, damaged, err := c.Repository.Briefs(ctx)
 	for i := range c.n {
-		s := real[0]
+		s := *real[0]
 		s.ID[0], s.ID[1], s.Number = byte(i), byte(i>>8), uint64(i)
 		s.Started.Sec = 1_780_000_000 + int64(i)*10
-		all = append(all, s)
+		all = append(all, &s)
 	}
 	return all, damaged, err
+}
+
+func (c crowded) Manifest(ctx context.Context, _ store.SnapshotID) (store.Snapshot, error) {
+	return c.Repository.Find(ctx, "latest")
 }
 
 // TestPreviousOfMany looks at a source with more snapshots than Samba's clients

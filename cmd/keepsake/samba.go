@@ -125,16 +125,18 @@ type sharedSource struct {
 // sharedSource finds a source by its label, and refuses one that no share can
 // show versions of.
 func (s *session) sharedSource(ctx context.Context, label string) (sharedSource, error) {
-	all, _, err := s.repo.Snapshots(ctx) // what cannot be read is status's to tell
+	all, _, err := s.repo.Briefs(ctx) // what cannot be read is status's to tell
 	if err != nil {
 		return sharedSource{}, err
 	}
-	var newest *store.Snapshot
+	var newest store.Origin // of the newest snapshot
 	labels := map[string]bool{}
-	for i := range all { // oldest first
-		labels[all[i].Label] = true
-		if all[i].Label == label {
-			newest = &all[i]
+	taken := false
+	for _, b := range all { // oldest first
+		of := b.Origin()
+		labels[of.Label] = true
+		if of.Label == label {
+			newest, taken = of, true
 		}
 	}
 	sources := s.inForce()
@@ -146,12 +148,12 @@ func (s *session) sharedSource(ctx context.Context, label string) (sharedSource,
 	switch {
 	case !labels[label]:
 		return src, &usageError{fmt.Errorf("there is no source %s; %s", quote(label), thereAre(labels))}
-	case at >= 0 && sources[at].IsCommand(), at < 0 && len(newest.RootPath) == 0:
+	case at >= 0 && sources[at].IsCommand(), at < 0 && newest.RootPath == "":
 		return src, &usageError{fmt.Errorf("%s is the output of a command: there is no folder whose earlier versions a share could show. They are all in the mounted view, in snapshots", quote(label))}
-	case newest == nil:
+	case !taken:
 		return src, fmt.Errorf("%s has no snapshot yet, so there is nothing to show; keepsake backup-now %s takes one", quote(label), shellWord(label))
 	}
-	src.path, src.host = string(newest.RootPath), newest.Host
+	src.path, src.host = newest.RootPath, newest.Host
 	if at >= 0 {
 		src.path = sources[at].Path
 	}
