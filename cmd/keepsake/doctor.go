@@ -75,7 +75,7 @@ func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool, proble
 		AllowOther: allowOther,
 	}
 	if runtime.GOARCH != "arm" { // there is no view there
-		o.Mount = a.mountDir()
+		o.Mount, o.Cache, o.ReadAhead = a.mountDir(), a.config.Cache, a.config.ReadAhead
 	}
 	for _, s := range a.config.Sources {
 		if len(dirs) == 0 && s.Path != "" {

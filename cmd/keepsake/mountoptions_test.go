@@ -182,3 +182,39 @@ func peakMemory(t *testing.T, pid int) int {
 	t.Fatal("the kernel tells no peak")
 	return 0
 }
+
+// TestFoldersAreExplained: whatever lies in a view is named by what mount says,
+// and nothing else is.
+func TestFoldersAreExplained(t *testing.T) {
+	needsFUSE(t)
+	t.Parallel()
+	m := newMachine(t)
+	m.ok("init", "-q")
+	r := m.start("mount", m.path("view"))
+	r.says("Ctrl-C", time.Minute)
+	entries, err := os.ReadDir(m.path("view"))
+	check(t, err)
+	var there, told []string
+	for _, e := range entries {
+		if e.IsDir() {
+			there = append(there, e.Name())
+		}
+	}
+	for _, f := range folders {
+		told = append(told, f.name)
+		r.says("\n  "+f.name, time.Minute)
+	}
+	slices.Sort(told)
+	if !slices.Equal(there, told) {
+		t.Errorf("there are the folders %s, and told is of %s", there, told)
+	}
+	help := m.ok("mount", "--help").stdout
+	for _, f := range folders {
+		if !strings.Contains(help, "DIR/"+f.name+"/") || !strings.Contains(help, f.what) {
+			t.Errorf("the help does not explain %s:\n%s", f.name, help)
+		}
+	}
+	if code := r.stop(syscall.SIGINT); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+}

@@ -105,6 +105,12 @@ func TestMountTwice(t *testing.T) {
 		t.Errorf("by another process: %q", s.stderr)
 	}
 	sameTree(t, m.path("lib"), m.path("view/latest/lib")+"/")
+	if s := m.ok("status"); !strings.Contains(s.stdout, "\nView       "+m.path("view")+"\n") || strings.Contains(s.stderr, "does not answer") {
+		t.Errorf("status does not say where snapshots are shown:\n%s%s", s.stdout, s.stderr)
+	}
+	if s := m.ok("status", "--json"); !strings.Contains(s.stdout, `"views":[{"path":"`+m.path("view")+`","answers":true,"allow_other":false,"no_exec":false,"cache_bytes":67108864}]`) {
+		t.Errorf("status does not say where snapshots are shown:\n%s", s.stdout)
+	}
 	if code := first.stop(syscall.SIGINT); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
@@ -197,5 +203,15 @@ func TestMountAsUser(t *testing.T) {
 	}
 	if _, err := os.Stat(view); !os.IsNotExist(err) {
 		t.Errorf("the directory that it made is still there: %v", err)
+	}
+}
+
+// TestViewThatDoesNotAnswer: status says so, and waits for no view.
+func TestViewThatDoesNotAnswer(t *testing.T) {
+	fine := t.TempDir()
+	check(t, os.Mkdir(filepath.Join(fine, "latest"), 0o755))
+	v := views{all: []*shown{{place: viewPlace{dir: t.TempDir()}}, {place: viewPlace{dir: fine}}}}
+	if got := v.states(); got[0].Answers || !got[1].Answers {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -214,12 +214,13 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 		return err
 	}
 	watched := s.keeper.Load() != nil
+	shown := s.views.states()
 	switch {
 	case out.options.JSON:
 		out.emit("status", map[string]any{
 			"repository": s.backend.Dir(), "free_bytes": free, "snapshots": o.snapshots, "damaged_snapshots": o.damaged,
 			"watching": watched, "recovery_confirmed": confirmed, "clock_doubt": o.doubt,
-			"troubles": s.troubles.list(),
+			"troubles": s.troubles.list(), "views": shown,
 		})
 		return nil
 	case !short:
@@ -228,6 +229,14 @@ func (s *session) tellRepository(ctx context.Context, out *output, o overview, s
 			watching = "nobody is watching: " + s.env.keeping()
 		}
 		out.printf("Repository %s, %s, %s free · %s", s.backend.Dir(), count(o.snapshots, "snapshot"), size(free), watching)
+		for _, v := range shown {
+			out.printf("View       %s%s", quote(v.Path), map[bool]string{true: ", for all users"}[v.AllowOther])
+		}
+	}
+	for _, v := range shown {
+		if !v.Answers {
+			out.note("the view at %s does not answer", quote(v.Path))
+		}
 	}
 	if o.doubt != "" {
 		out.printf("%s %s", out.color(text.FgRed, "!"), hint(oneLine(o.doubt)+". Expiry paused", "keepsake ack --all"))

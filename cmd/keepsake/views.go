@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // views are the mounted views of this process: its own, and those that others
@@ -38,6 +41,48 @@ func (v *views) change(add, remove *shown) (cache int64) {
 		cache = max(cache, s.place.Cache)
 	}
 	return cache
+}
+
+// viewState is what status says of a view.
+type viewState struct {
+	Path       string `json:"path"`
+	Answers    bool   `json:"answers"`
+	AllowOther bool   `json:"allow_other"`
+	NoExec     bool   `json:"no_exec"`
+	Cache      int64  `json:"cache_bytes"`
+}
+
+// answerTime is how long a view may take to list its sources: it does so out of
+// memory, whatever the repository does.
+const answerTime = 5 * time.Second
+
+// states looks at all of them at once.
+func (v *views) states() []viewState {
+	all := []viewState{}
+	var answers []chan bool
+	for _, s := range v.list() {
+		p := s.place
+		all = append(all, viewState{Path: p.dir, AllowOther: p.AllowOther, NoExec: p.NoExec, Cache: p.Cache})
+		answer := make(chan bool, 1)
+		answers = append(answers, answer)
+		go func() {
+			_, err := os.ReadDir(filepath.Join(p.dir, "latest"))
+			answer <- err == nil
+		}()
+	}
+	late := make(chan struct{})
+	defer time.AfterFunc(answerTime, func() { close(late) }).Stop()
+	for i, answer := range answers {
+		select {
+		case all[i].Answers = <-answer:
+		case <-late:
+			select {
+			case all[i].Answers = <-answer:
+			default:
+			}
+		}
+	}
+	return all
 }
 
 // published makes mounted views show a new snapshot at once.

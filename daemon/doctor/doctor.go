@@ -37,6 +37,8 @@ type Options struct {
 	Key        string // key file
 	Mount      string // where snapshots are shown
 	AllowOther bool   // users other than this one are to see them
+	Cache      int64  // memory for what is shown, in bytes
+	ReadAhead  int64  // of the kernel in the view, in bytes; 0: its own choice
 	Sources    []Source
 
 	// CountFor bounds the counting of directories, over all sources. Default 1

@@ -319,9 +319,53 @@ func TestMountedView(t *testing.T) {
 	}
 	if os.Geteuid() == 0 {
 		one(t, doctor.Check(t.Context(), doctor.Options{Root: root, Mount: "/m"}), "mounted view", doctor.OK)
+		put(t, root+"/file", "")
+		one(t, doctor.Check(t.Context(), doctor.Options{Root: root, Mount: root + "/file"}), "mounted view", doctor.Fail, "is a file", "Move it")
+		closed := t.TempDir()
+		must(t, syscall.Mount("keepsake-test", closed, "tmpfs", syscall.MS_RDONLY, "size=64k"))
+		t.Cleanup(func() { must(t, syscall.Unmount(closed, 0)) })
+		one(t, doctor.Check(t.Context(), doctor.Options{Root: root, Mount: closed + "/no/m"}), "mounted view", doctor.Fail, "may not write to "+closed)
 		put(t, root+"/m/photo", "")
 		one(t, doctor.Check(t.Context(), doctor.Options{Root: root, Mount: root + "/m"}), "mounted view", doctor.Fail, "photo")
 	}
+}
+
+// TestViewSettings: what the view is to take is compared with what there is.
+func TestViewSettings(t *testing.T) {
+	root := t.TempDir()
+	put(t, root+"/dev/fuse", "")
+	put(t, root+"/proc/meminfo", "MemTotal:        1048576 kB\nMemFree: 1 kB\n")
+	look := func(o doctor.Options) []doctor.Finding {
+		o.Root, o.Mount = root, "/m"
+		return doctor.Check(t.Context(), o)
+	}
+	one(t, look(doctor.Options{Cache: 300 << 20}), "cache", doctor.Warn, "300 MiB", "1.0 GiB", `cache = "256MiB"`)
+	one(t, look(doctor.Options{ReadAhead: 1 << 20}), "read-ahead", doctor.Warn, "stays at 128 KiB")
+	if os.Geteuid() == 0 {
+		must(t, os.MkdirAll(root+"/sys/class/bdi", 0o755))
+	}
+	for _, name := range []string{"cache", "read-ahead"} {
+		if all := find(t, look(doctor.Options{Cache: 200 << 20}), name); len(all) > 0 {
+			t.Errorf("what fits is a finding: %+v", all)
+		}
+	}
+}
+
+// TestDeadView: a view whose server is gone, and one whose server is stuck.
+func TestDeadView(t *testing.T) {
+	dir := t.TempDir()
+	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("not run: FUSE is missing here:", err)
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", device.Fd())
+	if err := syscall.Mount("keepsake", dir, "fuse.keepsake", 0, options); err != nil {
+		t.Skip("not run: nothing can be mounted by FUSE here:", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, syscall.MNT_DETACH|2)) })
+	one(t, doctor.Check(t.Context(), doctor.Options{Mount: dir}), "mounted view", doctor.Fail, "does not answer", "umount -l")
+	must(t, device.Close())
+	one(t, doctor.Check(t.Context(), doctor.Options{Mount: dir}), "mounted view", doctor.Warn, "was killed", "umount -l")
 }
 
 // TestEnds cancels, and looks at nothing.
