@@ -16,6 +16,9 @@ const (
 	busyTime = time.Second
 	// abortTime is how long the kernel is given to let go.
 	abortTime = 500 * time.Millisecond
+	// lastTime is how long reads that are under way may keep the repository from
+	// being closed. Nobody waits for them any more.
+	lastTime = 5 * time.Second
 )
 
 // Unmount takes the view away and waits until nothing reads the repository for
@@ -103,6 +106,6 @@ func (m *Mounted) waitGone() bool {
 // letGo ends what runs for the view and lets Wait return.
 func (m *Mounted) letGo() {
 	m.v.end()
-	m.v.gate.close(m.v.patience)
+	m.v.gate.close(min(m.v.patience, lastTime))
 	m.once.Do(func() { close(m.gone) })
 }

@@ -249,7 +249,7 @@ func (a *app) mountDir() string {
 
 // runAsOwner runs f while other processes are served through the socket.
 func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(context.Context, *session) error) (err error) {
-	defer func() { err = errors.Join(err, s.repo.Close(), s.backend.Close()) }()
+	defer func() { err = errors.Join(err, s.repo.Close(), s.closeDisk()) }()
 	options := control.ServerOptions{
 		Info:    control.Info{Version: version, Verb: verb, Started: s.started, Repository: s.backend.Dir()},
 		Handler: s.serve,
@@ -286,7 +286,22 @@ func (s *session) runAsOwner(ctx context.Context, a *app, verb string, f func(co
 	return errors.Join(err, <-done)
 }
 
+// closeDisk closes what is open of the repository, but waits for no file system
+// that hangs: what is open is closed by the end of the process, too.
+func (s *session) closeDisk() error {
+	closed := make(chan error, 1)
+	go func() { closed <- s.backend.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(forClosing):
+		return nil
+	}
+}
+
 const (
+	// forClosing is how long the repository's disk may take to be closed.
+	forClosing = 3 * time.Second
 	// forOthers bounds how long the owner goes on for others when its own verb
 	// is done: a backup that came in meanwhile may take a day.
 	forOthers = 30 * 24 * time.Hour
