@@ -94,9 +94,10 @@ func TestPreviousVersions(t *testing.T) {
 	s := share(t, files)
 	stanza := s.says()
 	wrong := strings.Replace(strings.Replace(stanza, "[lib]", "[wrong]", 1), "@GMT-%Y", "%Y", 1)
+	mac := strings.Replace(strings.Replace(stanza, "[lib]", "[mac]", 1), "= shadow_copy2", "= catia fruit streams_xattr shadow_copy2", 1)
 	sub := s.says("--share", "Verträge", "--path", filepath.Join(s.lib, "Verträge"))
 	browse := "[snapshots]\npath = " + s.view + "\n"
-	s.smb = startSamba(t, s.path("smb"), strings.Join([]string{stanza, wrong, sub, browse}, "\n"), "root", anna, ben)
+	s.smb = startSamba(t, s.path("smb"), strings.Join([]string{stanza, wrong, mac, sub, browse}, "\n"), "root", anna, ben)
 
 	old := s.folders()[len(s.folders())-1]
 	t.Run("a new version appears", func(t *testing.T) {
@@ -126,6 +127,7 @@ func TestPreviousVersions(t *testing.T) {
 			s.is("first\n", who, "Verträge", old+"/"+filepath.Base(contract))
 			s.is("second version\n", who, "lib", contract)
 		}
+		s.is("first\n", ben, "mac", old+"/"+contract)
 		s.is("for Anna alone\n", "root", "lib", old+"/private.txt")
 		s.is("for Anna alone\n", anna, "lib", old+"/private.txt")
 		if got, refusal := s.smb.reads(ben, "lib", old+"/private.txt"); got != nil || !strings.Contains(refusal, "NT_STATUS_ACCESS_DENIED") {
@@ -165,6 +167,16 @@ func TestPreviousVersions(t *testing.T) {
 				t.Errorf("%s is restored as %q, want %q: %v", name, got, want, err)
 			}
 		}
+	})
+	t.Run("without keepsake", func(t *testing.T) {
+		s.service.stop(syscall.SIGKILL)
+		s.is("first\n", ben, "lib", contract)
+		if got := s.smb.versions(ben, "lib", contract); len(got) > 0 {
+			t.Errorf("a view that is dead has versions: %v", got)
+		}
+		s.serve()
+		until(t, patience, "the versions to be back", func() bool { return s.smb.versions(ben, "lib", contract)[old] == "6" })
+		s.is("first\n", ben, "lib", old+"/"+contract)
 	})
 }
 

@@ -19,6 +19,8 @@
 //   - There is no setting for a share above the source.
 //   - The place among other vfs objects does not matter for these: catia, fruit,
 //     streams_xattr, acl_xattr, recycle, full_audit, btrfs.
+//   - While keepsake does not run the share is as it is without versions; they
+//     are back when it runs again, for those who stay connected, too.
 //
 // # What no words help against
 //
