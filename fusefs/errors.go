@@ -15,7 +15,6 @@ var (
 	errUnmounted   = errors.New("the view is being unmounted")
 	errCollision   = errors.New("two nodes have the same inode number and generation")
 	errLost        = errors.New("a version is no longer where it was found")
-	errShort       = errors.New("fewer bytes than the file has")
 )
 
 // errnos says which errno each kind of error becomes; the first that matches

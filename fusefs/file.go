@@ -2,7 +2,6 @@ package fusefs
 
 import (
 	"context"
-	"io"
 	"sync/atomic"
 	"syscall"
 
@@ -59,30 +58,23 @@ var (
 	_ fs.FileReleaser = (*handle)(nil)
 )
 
-// Read returns all of the request that the file has, or an error.
+// Read returns all of the request that the file has, or an error. What is in
+// memory is answered at once; only what may block has to be waited for.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if off >= h.size || off < 0 {
 		return fuse.ReadResultData(nil), 0
 	}
-	v := h.f.v
-	// The request's own memory is used again when it is answered, which may be
-	// before an abandoned read ends.
-	buf := v.buffer(int(min(int64(len(dest)), h.size-off)))
-	h.ahead.note(off, int64(len(*buf)))
-	_, err := within(v, ctx, func(ctx context.Context) (struct{}, error) {
-		n, err := h.content.ReadAt(ctx, *buf, off)
-		if err == io.EOF {
-			err = nil
+	n := min(int64(len(dest)), h.size-off)
+	h.ahead.note(off, n)
+	loan := h.content.LendHeld(off, n)
+	if loan == nil {
+		var err error
+		loan, err = within(h.f.v, ctx, func(ctx context.Context) (*store.Loan, error) { return h.content.Lend(ctx, off, n) })
+		if err != nil {
+			return nil, h.f.fail(err)
 		}
-		if err == nil && n != len(*buf) {
-			err = errShort
-		}
-		return struct{}{}, err
-	})
-	if err != nil {
-		return nil, h.f.fail(err)
 	}
-	return &reply{v: v, buf: buf}, 0
+	return &reply{loan, int(n)}, 0
 }
 
 func (h *handle) Release(context.Context) syscall.Errno {
@@ -120,29 +112,34 @@ func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, 
 	return uint64(found), 0
 }
 
-// buffer lends n bytes.
-func (v *view) buffer(n int) *[]byte {
-	if b, ok := v.buffers.Get().(*[]byte); ok && cap(*b) >= n {
-		*b = (*b)[:n]
-		return b
-	}
-	b := make([]byte, n, max(n, 128<<10))
-	return &b
-}
-
-// reply is what a read returns. Its buffer is given back when the kernel has it.
+// reply is what a read returns: the kernel copies from the memory of the cache.
 type reply struct {
-	v   *view
-	buf *[]byte
+	loan *store.Loan
+	size int
 }
 
 var _ fuse.ReadResult = (*reply)(nil)
 
-func (r *reply) Bytes([]byte) ([]byte, fuse.Status) { return *r.buf, fuse.OK }
-
-func (r *reply) Size() int { return len(*r.buf) }
-
-func (r *reply) Done() { r.v.buffers.Put(r.buf) }
+// maxSlices is how many slices are written at once; the kernel takes 1,024.
+const maxSlices = 512
 
 // Slices spares go-fuse a copy.
-func (r *reply) Slices() ([][]byte, fuse.Status) { return [][]byte{*r.buf}, fuse.OK }
+func (r *reply) Slices() ([][]byte, fuse.Status) {
+	if len(r.loan.Slices) > maxSlices {
+		all, status := r.Bytes(make([]byte, 0, r.size))
+		return [][]byte{all}, status
+	}
+	return r.loan.Slices, fuse.OK
+}
+
+func (r *reply) Bytes(buf []byte) ([]byte, fuse.Status) {
+	buf = buf[:0]
+	for _, s := range r.loan.Slices {
+		buf = append(buf, s...)
+	}
+	return buf, fuse.OK
+}
+
+func (r *reply) Size() int { return r.size }
+
+func (r *reply) Done() { r.loan.Return() }

@@ -98,14 +98,12 @@ func (r *reader) run(ctx context.Context, v *view) {
 }
 
 func (r *reader) fill(ctx context.Context, v *view) error {
-	buf := v.buffer(aheadStep)
-	defer v.buffers.Put(buf)
 	for {
 		at, n := r.step(ctx, v)
 		if n == 0 {
 			return nil
 		}
-		if _, err := r.h.content.ReadAt(ctx, (*buf)[:n], at); err != nil {
+		if err := r.h.content.Load(ctx, at, n); err != nil {
 			return err
 		}
 	}

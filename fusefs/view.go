@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -58,13 +57,12 @@ type view struct {
 
 	// life ends when the view is unmounted. What is read for the kernel runs
 	// under it and not under the request, whose memory go-fuse uses again.
-	life    context.Context
-	end     context.CancelFunc
-	gate    gate
-	stuck   stuck
-	lists   lists
-	damage  damage
-	buffers sync.Pool
+	life   context.Context
+	end    context.CancelFunc
+	gate   gate
+	stuck  stuck
+	lists  lists
+	damage damage
 
 	// over, if it is set, stands between the kernel and the view. Tests plant
 	// defects with it.

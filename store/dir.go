@@ -29,9 +29,12 @@ func (r *Repository) fetch(ctx context.Context, id crypto.ChunkID, t pack.ChunkT
 		return nil, err
 	}
 	if p.Entry.Blocks() == 1 {
-		b, err := r.block(ctx, id, t, 0)
-		if err != nil || len(b.data) == b.plain {
-			return b.data, err
+		b, err := r.block(ctx, id, t, 0, &p)
+		if err != nil {
+			return nil, err
+		}
+		if len(b.data) == b.plain {
+			return b.data, nil
 		}
 	}
 	return r.ReadChunk(ctx, id, t, nil)

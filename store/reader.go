@@ -69,7 +69,7 @@ func (r *Repository) Place(ctx context.Context, id crypto.ChunkID) (pack.ID, uin
 // the repository in one piece and past the cache. Damage is a *DamageError.
 func (r *Repository) ReadChunk(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, dst []byte) ([]byte, error) {
 	var out []byte
-	err := r.withPlace(ctx, id, t, func(p index.Place, o opener) error {
+	err := r.withPlace(ctx, id, t, nil, func(p index.Place, o opener) error {
 		stored := r.buffers.get(int(p.Entry.Stored))
 		defer r.buffers.put(stored)
 		if err := r.readExactly(ctx, p, *stored, p.Entry.Offset); err != nil {
@@ -91,35 +91,58 @@ func (r *Repository) SetCache(limit int64) {
 	r.cache.resize(limit)
 }
 
-// block returns one decoded block of a chunk through the cache.
-func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, i int) (block, error) {
-	return r.cache.get(ctx, blockKey{id, i}, func(ctx context.Context) (b block, err error) {
-		err = r.withPlace(ctx, id, t, func(p index.Place, o opener) error {
-			if i >= p.Entry.Blocks() {
-				return fmt.Errorf("block %d of %d: %w", i, p.Entry.Blocks(), object.ErrCorrupt)
-			}
-			at, plain, off, n := p.Entry.Block(i)
-			stored := r.buffers.get(n)
-			defer r.buffers.put(stored)
-			if err := r.readExactly(ctx, p, *stored, off); err != nil {
-				return err
-			}
-			data, err := o.OpenBlock(make([]byte, 0, plain), p.Entry, i, *stored)
-			b = block{data, at, int(p.Entry.Plain)}
+// block returns one decoded block of a chunk through the cache; whoever gets it
+// releases it. known is where the chunk lay when it was last seen, and is set to
+// where it lies now.
+func (r *Repository) block(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, i int, known *index.Place) (*block, error) {
+	return r.cache.get(ctx, blockKey{id, i}, func(ctx context.Context) (b *block, err error) {
+		err = r.withPlace(ctx, id, t, known, func(p index.Place, o opener) error {
+			b, err = r.readBlock(ctx, p, o, i)
 			return err
 		})
 		return b, err
 	})
 }
 
+func (r *Repository) readBlock(ctx context.Context, p index.Place, o opener, i int) (*block, error) {
+	if i >= p.Entry.Blocks() {
+		return nil, fmt.Errorf("block %d of %d: %w", i, p.Entry.Blocks(), object.ErrCorrupt)
+	}
+	at, plain, off, n := p.Entry.Block(i)
+	stored := r.buffers.get(n)
+	defer r.buffers.put(stored)
+	if err := r.readExactly(ctx, p, *stored, off); err != nil {
+		return nil, err
+	}
+	b := &block{off: at, plain: int(p.Entry.Plain)}
+	var dst []byte
+	if p.Entry.Type == pack.Data { // metadata goes to callers who never give it back
+		b.room = r.cache.memory.get(plain)
+		dst = b.room.bytes[:0]
+	}
+	var err error
+	b.data, err = o.OpenBlock(dst, p.Entry, i, *stored)
+	return b, err
+}
+
 // withPlace runs read with the place of a chunk, and once more if the index
-// turns out to have had another place than the packs themselves.
-func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, read func(index.Place, opener) error) error {
+// turns out to have had another place than the packs themselves. A place that is
+// known from before, if it is not nil, is tried first, and set if that has become
+// wrong: the chunk may have moved.
+func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.ChunkType, known *index.Place, read func(index.Place, opener) error) error {
+	if known != nil {
+		if err := r.tryPlace(*known, t, read); err == nil || interrupted(err) || errors.Is(err, backend.ErrNoRepository) {
+			return err
+		}
+	}
 	p, err := r.locate(ctx, id)
 	if err != nil {
 		return err
 	}
 	first := r.tryPlace(p, t, read)
+	if first == nil && known != nil {
+		*known = p
+	}
 	if first == nil || interrupted(first) || errors.Is(first, backend.ErrNoRepository) {
 		return first // a disk that was unplugged has damaged nothing
 	}
@@ -129,6 +152,9 @@ func (r *Repository) withPlace(ctx context.Context, id crypto.ChunkID, t pack.Ch
 	}
 	if ok {
 		if err := r.tryPlace(q, t, read); err == nil || interrupted(err) {
+			if known != nil {
+				*known = q
+			}
 			return err
 		}
 	}

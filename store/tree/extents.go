@@ -35,6 +35,42 @@ func Extents(ctx context.Context, fetch Fetch, n *Node, from uint64) iter.Seq2[S
 	}
 }
 
+// ExtentsAround returns the extents of the list chunk that holds the byte at offset at, all of them, or those of the node itself if it has
+// no list; nothing if at is not below the file's size. It fetches one list chunk of each level.
+func ExtentsAround(ctx context.Context, fetch Fetch, n *Node, at uint64) ([]Span, error) {
+	if at >= n.Size {
+		return nil, nil
+	}
+	if n.List == nil {
+		return spans(n.Content, 0), nil
+	}
+	ref, level, offset := n.List, -1, uint64(0)
+	for {
+		l, err := loadList(ctx, fetch, ref, level)
+		if err != nil {
+			return nil, err
+		}
+		if l.Level == 0 {
+			return spans(l.Extents, offset), nil
+		}
+		i := 0
+		for i < len(l.Children)-1 && offset+l.Children[i].Bytes <= at {
+			offset += l.Children[i].Bytes
+			i++
+		}
+		ref, level = &l.Children[i], l.Level-1
+	}
+}
+
+func spans(l ExtentList, offset uint64) []Span {
+	all := make([]Span, len(l))
+	for i := range l {
+		all[i] = Span{Offset: offset, Extent: l[i]}
+		offset = all[i].End()
+	}
+	return all
+}
+
 type listWalk struct {
 	ctx   context.Context
 	fetch Fetch
