@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"keepsake/crypto"
@@ -94,4 +95,15 @@ func Fold(entries []FoldEntry, snapshots int) (out string) {
 		out += fmt.Sprintf("%d forgotten=%v pinned=%v tags=%v %v\n", n, l.Forgotten(id), pinned, words, tagged)
 	}
 	return out
+}
+
+// SpoilReused overwrites memory of blocks when the last user has let go of it,
+// and counts how often that happened.
+func (r *Repository) SpoilReused(count *atomic.Int64) {
+	r.cache.memory.reused = func(b []byte) {
+		count.Add(1)
+		for i := range b {
+			b[i] = 0xDB
+		}
+	}
 }
