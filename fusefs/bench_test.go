@@ -1,10 +1,14 @@
 package fusefs_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,69 +19,113 @@ import (
 )
 
 // drop makes the kernel forget what it has cached of a file.
-func drop(b *testing.B, f *os.File) {
+func drop(b *testing.B, path string) {
 	b.Helper()
-	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+	f, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), f.Close())
+	}
+	if err != nil {
 		b.Fatal(err)
 	}
 }
 
-// processor measures the processor time of reader and view together, which says
+// processor measures the processor time of readers and view together, which says
 // more than the clock does on a machine that is busy with other things.
-func processor() time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return 0
+func processor() (sum time.Duration) {
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var u unix.Rusage
+		if err := unix.Getrusage(who, &u); err == nil {
+			sum += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return sum
 }
 
-const clip = 256 << 20
+const (
+	clips = 4
+	clip  = 128 << 20
+)
 
-// mountClip mounts a repository with one video and returns its path in the view.
-func mountClip(b *testing.B, change func(*fusefs.Options)) string {
+// mountClips mounts a repository with videos and returns their paths in the view.
+func mountClips(b *testing.B, change func(*fusefs.Options)) (paths []string) {
 	b.Helper()
 	needFUSE(b)
 	dir := filepath.Join(b.TempDir(), "library")
-	write(b, dir+"/clip.mov", random(1, clip))
+	for i := range clips {
+		write(b, fmt.Sprintf("%s/clip%d.mov", dir, i), random(uint64(i), clip))
+	}
 	r := storetest.New(b).Open(b)
 	back(b, r, dir, "library", nil)
-	return mount(b, r, change).path("latest", "library", "clip.mov")
-}
-
-// BenchmarkSequential reads a video as a player or cp does, from the view and
-// from the reference.
-func BenchmarkSequential(b *testing.B) {
-	b.Run("view", func(b *testing.B) { readThrough(b, mountClip(b, nil)) })
-	b.Run("view with more read-ahead", func(b *testing.B) {
-		readThrough(b, mountClip(b, func(o *fusefs.Options) { o.ReadAhead = 1 << 20 }))
-	})
-	b.Run("reference", func(b *testing.B) { readThrough(b, mountReference(b, clip)) })
-}
-
-func readThrough(b *testing.B, path string) {
-	buf := make([]byte, 1<<20)
-	b.SetBytes(clip)
-	b.ResetTimer()
-	begun := processor()
-	for range b.N {
-		f, err := os.Open(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		drop(b, f)
-		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, buf)
-		if err != nil || n != clip {
-			b.Fatalf("%d bytes: %v", n, err)
-		}
-		f.Close()
+	m := mount(b, r, change)
+	for i := range clips {
+		paths = append(paths, m.path("latest", "library", fmt.Sprintf("clip%d.mov", i)))
 	}
-	b.ReportMetric(float64(processor()-begun)/float64(b.N)/clip, "cpu-ns/byte")
+	return paths
+}
+
+// taken is what some reading took.
+type taken struct {
+	bytes           int64
+	clock, computed time.Duration
+}
+
+// read reads files to the end, all at once, as cp does: in processes of their
+// own, or the scheduler of ours would have a say in it.
+func (t *taken) read(b *testing.B, paths ...string) {
+	b.Helper()
+	for _, path := range paths {
+		drop(b, path)
+	}
+	begun, computed := time.Now(), processor()
+	var readers sync.WaitGroup
+	for _, path := range paths {
+		readers.Go(func() {
+			if out, err := exec.Command("dd", "if="+path, "of=/dev/null", "bs=1M").CombinedOutput(); err != nil {
+				b.Errorf("%s: %v: %s", path, err, out)
+			}
+		})
+	}
+	readers.Wait()
+	t.clock, t.computed = t.clock+time.Since(begun), t.computed+processor()-computed
+	t.bytes += clip * int64(len(paths))
+}
+
+func (t *taken) speed() float64 { return float64(t.bytes) / t.clock.Seconds() / 1e6 }
+
+func (t *taken) report(b *testing.B, name string) {
+	b.ReportMetric(t.speed(), name+"-MB/s")
+	b.ReportMetric(float64(t.computed)/float64(t.bytes), name+"-cpu-ns/B")
+}
+
+// BenchmarkSequential reads videos from the reference and from the view by
+// turns: the kernel's own read-ahead, then more of it, and four at once.
+func BenchmarkSequential(b *testing.B) {
+	zeros := mountReference(b, clip)
+	plain := mountClips(b, func(o *fusefs.Options) { o.ReadAhead = 128 << 10 })
+	raised := mountClips(b, func(o *fusefs.Options) { o.ReadAhead = 1 << 20 })
+	var reference, view, more, four taken
+	b.ResetTimer()
+	for range b.N {
+		reference.read(b, zeros)
+		view.read(b, plain[0])
+		more.read(b, raised[0])
+		four.read(b, plain...)
+	}
+	b.StopTimer()
+	reference.report(b, "reference")
+	view.report(b, "view")
+	more.report(b, "more")
+	four.report(b, "four")
+	b.ReportMetric(view.speed()/reference.speed(), "view/reference")
+	b.ReportMetric(more.speed()/reference.speed(), "more/reference")
+	b.ReportMetric(four.speed()/view.speed(), "four/view")
+	b.ReportMetric(100*four.computed.Seconds()/four.clock.Seconds()/float64(runtime.NumCPU()), "four-%busy")
 }
 
 // BenchmarkRandom reads 64 KiB at places all over a video.
 func BenchmarkRandom(b *testing.B) {
-	f, err := os.Open(mountClip(b, nil))
+	f, err := os.Open(mountClips(b, nil)[0])
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -89,7 +137,7 @@ func BenchmarkRandom(b *testing.B) {
 	b.ResetTimer()
 	for i := range b.N {
 		if i%512 == 0 {
-			drop(b, f)
+			drop(b, f.Name())
 		}
 		if _, err := f.ReadAt(buf, int64(i)*7919%(clip>>16)<<16); err != nil {
 			b.Fatal(err)

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -106,6 +107,9 @@ func (r *reader) fill(ctx context.Context, v *view) error {
 		if err := r.h.content.Load(ctx, at, n); err != nil {
 			return err
 		}
+		// Requests wait in the same queue for a processor, and the scheduler would
+		// let this run for 10 ms before it looks.
+		runtime.Gosched()
 	}
 }
 
