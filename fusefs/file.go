@@ -66,7 +66,10 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	}
 	n := min(int64(len(dest)), h.size-off)
 	h.ahead.note(off, n)
-	loan := h.content.LendHeld(off, n)
+	var loan *store.Loan
+	if h.f.v.life.Err() == nil {
+		loan = h.content.LendHeld(off, n)
+	}
 	if loan == nil {
 		var err error
 		loan, err = within(h.f.v, ctx, func(ctx context.Context) (*store.Loan, error) { return h.content.Lend(ctx, off, n) })
