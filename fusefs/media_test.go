@@ -69,8 +69,8 @@ func TestMedia(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "library")
 	// One container has its index at the end, the other none.
-	video(t, dir+"/clip.mov", "320x240", 2, "-c:v", "mpeg4", "-q:v", "2")
-	video(t, dir+"/clip.mpg", "320x240", 2, "-c:v", "mpeg2video", "-q:v", "2")
+	video(t, dir+"/clip.mov", "160x120", 2, "-c:v", "mpeg4", "-q:v", "2")
+	video(t, dir+"/clip.mpg", "160x120", 2, "-c:v", "mpeg2video", "-q:v", "2")
 	photos(t, dir+"/photos", "160x120", 30)
 	r := storetest.New(t).Open(t)
 	back(t, r, dir, "library", nil)

@@ -239,11 +239,33 @@ func asOnDisk(t *testing.T, m *mounted, dir string, paths []string, same func(wh
 				}
 				ownNames(t, way, paths, is)
 			}
+			versions := readVersions(m.path("versions", "library"), paths)
+			if !slices.Contains(versions, "file public") {
+				t.Errorf("%s reads no version of what is public", w.name)
+			}
+			for _, rel := range versions {
+				if was[rel+": read"] == unix.EACCES.Error() {
+					t.Errorf("%s reads a version of %s, and not the file on disk", w.name, rel)
+				}
+			}
 		})
 		if allowed == 0 || (denied == 0) != (w.uid == 0) {
 			t.Errorf("%s was denied %d and allowed %d files: this shows nothing", w.name, denied, allowed)
 		}
 	}
+}
+
+// readVersions returns the files of which a version can be read.
+func readVersions(dir string, paths []string) (read []string) {
+	for _, rel := range paths {
+		entries, _ := os.ReadDir(filepath.Join(dir, rel)) // those who may not list it see nothing
+		for _, e := range entries {
+			if _, err := os.ReadFile(filepath.Join(dir, rel, e.Name())); err == nil {
+				read = append(read, rel)
+			}
+		}
+	}
+	return read
 }
 
 // ownNames asks for the attributes of the view itself, which whoever may not
