@@ -48,7 +48,7 @@ func (v *view) snapshotRoot(request context.Context, id store.SnapshotID, no num
 // rootOf is the root of a snapshot: of the folder with that number, if it is
 // alive, else of the manifest.
 func (v *view) rootOf(request context.Context, id store.SnapshotID, no number) (*tree.Node, error) {
-	if d, ok := v.table.at(no).(*dir); ok && d.snap == id && d.root != nil {
+	if d, ok := v.table.find(no).(*dir); ok && d.snap == id && d.root != nil {
 		return d.root, nil
 	}
 	return within(v, request, func(ctx context.Context) (*tree.Node, error) {

@@ -164,13 +164,6 @@ func (t *table) forget(id number, m member) {
 	}
 }
 
-// at returns the live node of a number, or nil.
-func (t *table) at(id number) member {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.live[id]
-}
-
 func (t *table) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -195,8 +195,8 @@ func (v *view) top(name string) (m member, id number, mode uint32) {
 // target is where the symlink latest/<source> leads.
 func target(s *catalogue.Source) string { return "../snapshots/" + s.Name + "/" + s.Latest.Name }
 
-// Lookup answers at most listAge later what the repository holds. A name that
-// is not there is not remembered by the kernel.
+// Lookup answers what the repository holds, or held a while ago. The kernel
+// remembers it for listAge, and so that a name is not there.
 func (l *list) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	out.SetEntryTimeout(listAge)
 	m, id, mode, err := l.child(ctx, l.v.catalogue(ctx), name)

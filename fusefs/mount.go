@@ -154,7 +154,7 @@ func (m *Mounted) serve(o Options) error {
 		RootStableAttr:  &fs.StableAttr{Ino: rootIno, Gen: 1},
 		Logger:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
-	raw := fs.NewNodeFS(m.root, options)
+	raw := fuse.RawFileSystem(missing{fs.NewNodeFS(m.root, options)})
 	if m.v.over != nil {
 		raw = m.v.over(raw)
 	}
@@ -276,7 +276,7 @@ func (m *Mounted) Refresh() {
 	defer l.refresh.Unlock()
 	is := m.v.reload()
 	for _, c := range changes(l.told, is) {
-		if node := m.v.table.at(m.v.list(c.list).no); node != nil {
+		if node := m.v.table.find(m.v.list(c.list).no); node != nil {
 			// An error means that the kernel knew nothing of it.
 			_ = node.EmbeddedInode().NotifyEntry(c.name)
 		}
