@@ -119,7 +119,7 @@ func (v *view) tryMount(ctx context.Context, o Options) (*Mounted, error) {
 	}
 	v.lists.now, v.lists.told, v.lists.read = first, first, v.now()
 
-	made, err := makeDir(o.Dir)
+	made, err := makeDir(o.Dir, o.AllowOther)
 	if err != nil {
 		return nil, fmt.Errorf("mounting: %w", err)
 	}
@@ -246,14 +246,23 @@ func attach(raw fuse.RawFileSystem, dir string, acls bool, o Options, panicked f
 	return server, nil
 }
 
-// makeDir makes the mount point and reports whether it was missing.
-func makeDir(dir string) (made bool, err error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return false, err
+// makeDir makes the mount point, with what is missing above it, and reports
+// whether it was missing. A view that others may enter is reached by others,
+// whatever the umask of a service is.
+func makeDir(dir string, forOthers bool) (made bool, err error) {
+	const mode = 0o755
+	err = os.Mkdir(dir, mode)
+	if errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir) {
+		if _, err := makeDir(filepath.Dir(dir), forOthers); err != nil {
+			return false, err
+		}
+		err = os.Mkdir(dir, mode)
 	}
-	err = os.Mkdir(dir, 0o755)
-	if errors.Is(err, os.ErrExist) {
+	switch {
+	case errors.Is(err, os.ErrExist):
 		return false, nil
+	case err == nil && forOthers:
+		err = os.Chmod(dir, mode)
 	}
 	return err == nil, err
 }

@@ -175,7 +175,9 @@ func (d *service) keep(ctx context.Context, s *session, started func()) error {
 		d.a.logger().Info("stopping; what is being read is given up, what was announced is safe")
 	})
 	place := viewPlace{dir: d.a.mountDir(), viewOptions: viewOptionsOf(d.a.config)}
-	place.Cache = d.a.config.ServiceCache()
+	if place.fit() {
+		d.a.logger().Info("the cache of the view is cut to half of the memory limit", "bytes", place.Cache)
+	}
 	return s.keep(ctx, k, place, out, func() {
 		started()
 		d.a.logger().Info("ready", "sources", listed(d.a.config.Sources), "view", orNone(place.dir), "metrics", orNone(d.a.config.Metrics))

@@ -70,13 +70,13 @@ var folders = []struct{ name, below, what string }{
 	{"latest", "SOURCE", "the newest snapshot"},
 	{"snapshots", "SOURCE/TIME/…", "all of them"},
 	{"previous", "SOURCE/@GMT-…/…", "the same for Samba: Windows' \"Previous Versions\""},
-	{"versions", "SOURCE/PATH/…", "the distinct versions of each file, deleted ones included"},
+	{"versions", "SOURCE/PATH/TIME.EXT", "the distinct versions of each file, deleted ones included"},
 }
 
 func foldersHelp() string {
 	var b strings.Builder
 	for _, f := range folders {
-		fmt.Fprintf(&b, "  DIR/%-26s %s\n", f.name+"/"+f.below, f.what)
+		fmt.Fprintf(&b, "  DIR/%-30s %s\n", f.name+"/"+f.below, f.what)
 	}
 	return b.String()
 }
@@ -86,7 +86,9 @@ func mountHandler(ctx context.Context, s *session, args mountArgs, out *output) 
 	if err := cmp.Or(s.mayShowAt(place.dir), mayMake(place.dir)); err != nil {
 		return err
 	}
-	place.fit(out)
+	if place.fit() {
+		out.note("the cache is %s, half of the memory that the keepsake that mounts may use (memory in its keepsake.toml)", size(place.Cache))
+	}
 	m, err := s.mountAt(ctx, place, out)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {

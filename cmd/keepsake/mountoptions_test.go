@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -78,7 +79,7 @@ func TestMountOptions(t *testing.T) {
 	byMount(t, nil, usual, "!noexec", "!allow_other")
 	byMount(t, all, "1024", "noexec", "allow_other")
 
-	m.writeConfig("profile = \"development\"\nrepository = \"" + m.repository() + "\"\nno-exec = true\nread-ahead = \"2MiB\"\nmount = \"" + m.mount() + "\"\n" + m.directory("lib"))
+	m.writeConfig("profile = \"development\"\nrepository = \"" + m.repository() + "\"\nmemory = \"100MiB\"\nno-exec = true\nread-ahead = \"2MiB\"\nmount = \"" + m.mount() + "\"\n" + m.directory("lib"))
 	byMount(t, nil, "2048", "noexec", "!allow_other")
 	byMount(t, []string{"--no-exec=false", "--read-ahead", "0"}, usual, "!noexec", "!allow_other")
 
@@ -88,6 +89,9 @@ func TestMountOptions(t *testing.T) {
 	at.is(t, append(always, "noexec", "allow_other")...)
 	if at.readAhead != "2048" {
 		t.Errorf("the kernel reads %s KiB ahead in the service's view", at.readAhead)
+	}
+	if s := m.run("status", "--json"); !strings.Contains(s.stdout, `"cache_bytes":52428800}`) {
+		t.Errorf("the service's cache is not half of its memory:\n%s", s.stdout)
 	}
 	// Through the control socket: the service mounts.
 	byMount(t, []string{"--no-exec=false", "--read-ahead", "512KiB"}, "512", "!noexec", "!allow_other")
@@ -216,5 +220,51 @@ func TestFoldersAreExplained(t *testing.T) {
 	}
 	if code := r.stop(syscall.SIGINT); code != 0 {
 		t.Errorf("it ended with %d", code)
+	}
+}
+
+// TestServiceViewForOthers: as its unit starts it, with a umask that closes
+// everything, the service shows its view to all users, and to each of them what
+// is theirs to read.
+func TestServiceViewForOthers(t *testing.T) {
+	needsFUSE(t)
+	needsRoot(t, "being two users")
+	t.Parallel()
+	m := newMachine(t)
+	m.ok("init", "-q")
+	writeFile(t, m.path("lib", "open"), []byte("a"))
+	writeFile(t, m.path("lib", "closed"), []byte("b"))
+	check(t, os.Chmod(m.path("lib"), 0o755))
+	check(t, os.Chmod(m.path("lib", "open"), 0o644))
+	check(t, os.Chmod(m.path("lib", "closed"), 0o600))
+	view := m.path("volume", "shares", "view")
+	m.writeConfig("repository = \"" + m.repository() + "\"\nmount = \"" + view + "\"\n" + m.directory("lib"))
+	c := command(t.Context(), m.dir, m.env, 0)
+	c.Path, c.Args = "/bin/sh", []string{"sh", "-c", `umask 077; exec "$0" daemon`, program}
+	d := m.launch(c)
+	until(t, time.Minute, "the first snapshot", func() bool {
+		_, err := os.Stat(filepath.Join(view, "latest/lib/open"))
+		return err == nil
+	})
+	as := func(uid int, name string) string {
+		c := exec.Command("cat", filepath.Join(view, "latest/lib", name))
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+		out, err := c.CombinedOutput()
+		if err != nil {
+			return err.Error() + " " + string(out)
+		}
+		return string(out)
+	}
+	if got := as(nobody, "open"); got != "a" {
+		t.Errorf("another user reads %q of what all may read", got)
+	}
+	if got := as(nobody, "closed"); !strings.Contains(got, "Permission denied") {
+		t.Errorf("another user reads %q of what is closed", got)
+	}
+	if got := as(0, "closed"); got != "b" {
+		t.Errorf("root reads %q", got)
+	}
+	if code := d.stop(syscall.SIGTERM); code != 0 {
+		t.Error("the service ended with", code)
 	}
 }

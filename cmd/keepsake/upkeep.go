@@ -59,7 +59,8 @@ func (u *up) keep(ctx context.Context, s *session) error {
 			}
 			u.tell(e)
 			if e.First && first == 0 {
-				u.out.say("Watching. Files are safe about 15 s after a copy ends. Browse %s; Ctrl-C stops.", filepath.Join(u.mount, "latest"))
+				u.out.say("Watching. Files are safe about 15 s after a copy ends. Ctrl-C stops.")
+				u.out.say("Browse %s: latest, snapshots by time, versions of one file.", u.mount)
 			}
 		},
 	})

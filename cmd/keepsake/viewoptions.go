@@ -70,12 +70,13 @@ func viewOptionsOf(c config.Config) viewOptions {
 }
 
 // fit keeps the cache to half of what memory this process was given, if it was
-// given a limit: it may be a service's, which a mount was asked of.
-func (o *viewOptions) fit(out *output) {
+// given a limit, and reports whether it had to: a service's, which a mount may be
+// asked of, or that of a small machine.
+func (o *viewOptions) fit() (cut bool) {
 	limit := debug.SetMemoryLimit(-1) // asks, and sets nothing
 	if limit == math.MaxInt64 || o.Cache <= limit/2 {
-		return
+		return false
 	}
 	o.Cache = limit / 2
-	out.note("the cache is %s, half of the memory that the keepsake that mounts may use (memory in its keepsake.toml)", size(o.Cache))
+	return true
 }
