@@ -162,7 +162,7 @@ func (p *pasts) peek(key place, at moment, names bool, now time.Time) *known {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.get(key)
-	if k == nil && key.path != "" {
+	if !k.covers(at, names) && key.path != "" {
 		// Most files have never changed: all about them is known above.
 		above, name := key.split()
 		if up := p.get(above); up.covers(at, true) {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"keepsake/crypto"
 	"keepsake/fusefs"
@@ -27,7 +28,11 @@ func TestDamageInVersions(t *testing.T) {
 	l.write("d/new", "new")
 	b := l.take()
 	damaged := &damagedPages{Repository: l.r}
-	m := mount(t, l.r, func(o *fusefs.Options) { o.Repository = damaged })
+	var later atomic.Int64
+	m := mount(t, l.r, func(o *fusefs.Options) {
+		o.Repository = damaged
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
 	all, _, err := l.r.Snapshots(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +50,15 @@ func TestDamageInVersions(t *testing.T) {
 	if lines := m.log.lines("versions:/d"); len(lines) != 1 {
 		t.Errorf("logged %d times: %q", len(lines), lines)
 	}
+
+	// The page was put back.
+	damaged.rotten.Store(nil)
+	later.Store(int64(time.Minute))
+	time.Sleep(1100 * time.Millisecond) // as long as the kernel may keep a name
+	if got := list(t, m.path("versions", "library", "d")); len(got) != 401 {
+		t.Errorf("a minute after the repair there are %d names", len(got))
+	}
+	expect(t, m.path("versions", "library", "d", "f000"), map[string]string{a: "old"})
 }
 
 // damagedPages is a repository in which one page of a directory is rotten.
