@@ -190,7 +190,7 @@ func TestVersionsOfManySnapshots(t *testing.T) {
 // smaller where the long suites are not asked for.
 func TestVersionsAtScale(t *testing.T) {
 	needFUSE(t)
-	names, snapshots := 5_000, 2_000
+	names, snapshots := 2_000, 500
 	if os.Getenv("KEEPSAKE_LONG") != "" {
 		names, snapshots = 200_000, 100_000
 	}
