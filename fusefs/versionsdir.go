@@ -109,9 +109,12 @@ func (h *mergedHandle) nextName() (string, bool) {
 	return name, true
 }
 
-// Lookup answers for the entry that was produced last.
+// Lookup answers for the entry that was produced last. Very many versions are
+// listed without attributes, since each takes reading a page.
 func (h *mergedHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	switch {
+	case h.last.snapshot != nil && len(h.k.versions) > listedWithAttributes:
+		return nil, syscall.EAGAIN
 	case h.last.name != name:
 		return h.m.Lookup(ctx, name, out)
 	case h.last.snapshot != nil:

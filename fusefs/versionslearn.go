@@ -2,9 +2,11 @@ package fusefs
 
 import (
 	"context"
+	"errors"
 	iofs "io/fs"
 
 	"keepsake/fusefs/catalogue"
+	"keepsake/store"
 	"keepsake/store/history"
 	"keepsake/store/tree"
 )
@@ -46,11 +48,17 @@ func (v *view) learnRoot(ctx context.Context, key place, names bool) (*known, er
 	r.begin(v, k)
 	for _, s := range src.Snapshots[min(r.past.Looked(), len(src.Snapshots)):] {
 		root, err := v.manifestRoot(ctx, s.ID)
-		if err != nil {
+		switch {
+		case err == nil:
+			r.past.AddRoot(root)
+			r.access.Add(root.UID, root.GID, everybody(root))
+		case errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrAway):
+			r.past.Lost(err)
+		case errors.Is(err, iofs.ErrNotExist):
+			r.past.Lost(nil) // the next catalogue will be without it
+		default:
 			return nil, err // what was looked at stays; the next call goes on from there
 		}
-		r.past.AddRoot(root)
-		r.access.Add(root.UID, root.GID, everybody(root))
 	}
 	k.who = who{uid: r.access.UID, gid: r.access.GID, mode: r.access.Mode(), when: src.Latest.Started}
 	return v.finish(ctx, r, k, names)

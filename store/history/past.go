@@ -55,6 +55,13 @@ func (p *Past) AddRoot(root *tree.Node) {
 	p.looked++
 }
 
+// Lost takes note that the root of the next snapshot cannot be read, for good
+// if damage is not nil; otherwise it is no longer wanted.
+func (p *Past) Lost(damage error) {
+	p.Damage = cmp.Or(p.Damage, damage)
+	p.looked++
+}
+
 // Skip passes over states of the directory above in which the name is not, or
 // in which it is what it was.
 func (p *Past) Skip(states int) { p.looked = max(p.looked, states) }
