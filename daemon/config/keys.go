@@ -43,7 +43,7 @@ func globalKeys() []field[Config] {
 			means("the directory in which snapshots are shown as folders").
 			usually("", "~/Keepsake for people, /run/keepsake/view for the service").needsRestart(),
 		setting("allow-other", boolKind, func(c *Config) *bool { return &c.AllowOther }).
-			means("whether the service lets other users into the view, with the permissions that files had").
+			means("whether the service, or root's keepsake up, lets other users into the view, with the permissions that files had").
 			usually(true, "snapshots that only root can open help nobody; who could not read a file cannot read its snapshots").needsRestart(),
 		setting("no-exec", boolKind, func(c *Config) *bool { return &c.NoExec }).
 			means("whether it is forbidden to run programs out of the view").
