@@ -91,25 +91,24 @@ func (m *mounted) measure(b testing.TB, program string, l *library) {
 func (m *mounted) figures(b testing.TB, l *library) map[string]float64 {
 	b.Helper()
 	got := map[string]float64{}
-	plain := m.process != nil && filepath.Base(m.point) == "mnt-reference"
 	video := func(n int) string {
-		if plain {
+		if m.single {
 			return filepath.Join(m.root, reference.File)
 		}
 		return filepath.Join(m.root, l.video(n))
 	}
-	if !plain {
+	if !m.single {
 		got["walk"] = m.walk(b, l)
 	}
 	used := m.processor(b)
-	bytes, took := read(b, video(0))
+	bytes, took := m.read(b, video(0))
 	got["sequential"] = float64(bytes) / 1e6 / took.Seconds()
 	if m.process != nil {
 		got["its processor time"] = float64(m.processor(b)-used) / float64(bytes)
 	}
-	got["four readers"], got["cores busy"] = four(b, []string{video(1), video(2), video(3), video(4)})
-	got["random 64 KiB p50"], got["random 64 KiB p95"] = random(b, video(5))
-	if !plain {
+	got["four readers"], got["cores busy"] = m.four(b, []string{video(1), video(2), video(3), video(4)})
+	got["random 64 KiB p50"], got["random 64 KiB p95"] = m.random(b, video(5))
+	if !m.single {
 		got["heads of photos"] = m.heads(b, l)
 	}
 	if m.process != nil {
@@ -137,13 +136,20 @@ func (m *mounted) walk(b testing.TB, l *library) float64 {
 	return took.Seconds()
 }
 
-// read reads a file from its beginning to its end, as a player or cp does.
-func read(b testing.TB, path string) (int64, time.Duration) {
+// open opens a file of which the kernel has nothing, but for the files themselves.
+func (m *mounted) open(b testing.TB, path string) *os.File {
 	f, err := os.Open(path)
 	must(b, err)
+	if m.single { // somebody has read it before
+		must(b, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+	}
+	return f
+}
+
+// read reads a file from its beginning to its end, as a player or cp does.
+func (m *mounted) read(b testing.TB, path string) (int64, time.Duration) {
+	f := m.open(b, path)
 	defer f.Close()
-	// Of the reference, which has one file for all, nothing is to come from the kernel.
-	must(b, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
 	buf := make([]byte, 1<<20)
 	began := time.Now()
 	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, buf)
@@ -152,13 +158,13 @@ func read(b testing.TB, path string) (int64, time.Duration) {
 }
 
 // four reads four videos at once, and says how busy that keeps the machine.
-func four(b testing.TB, paths []string) (rate, busy float64) {
+func (m *mounted) four(b testing.TB, paths []string) (rate, busy float64) {
 	var readers sync.WaitGroup
 	var sums [4]int64
 	work, all := busyTime(b)
 	began := time.Now()
 	for i, path := range paths {
-		readers.Go(func() { sums[i], _ = read(b, path) })
+		readers.Go(func() { sums[i], _ = m.read(b, path) })
 	}
 	readers.Wait()
 	took := time.Since(began)
@@ -175,11 +181,10 @@ func four(b testing.TB, paths []string) (rate, busy float64) {
 
 // random reads 200 pieces of 64 KiB, and returns the median and the 95th
 // percentile in milliseconds.
-func random(b testing.TB, path string) (p50, p95 float64) {
-	f, err := os.Open(path)
-	must(b, err)
+func (m *mounted) random(b testing.TB, path string) (p50, p95 float64) {
+	f := m.open(b, path)
 	defer f.Close()
-	must(b, errors.Join(unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)))
+	must(b, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM))
 	info, err := f.Stat()
 	must(b, err)
 	at := rand.New(rand.NewPCG(3, 4))
@@ -220,7 +225,7 @@ func (m *mounted) heads(b testing.TB, l *library) float64 {
 	return float64(n) / time.Since(began).Seconds()
 }
 
-// peak is the largest resident memory of the process that mounts, in MB.
+// peak is the largest resident memory of the process that mounts, in MiB.
 func (m *mounted) peak(b testing.TB) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.process.Pid))
 	must(b, err)
@@ -228,7 +233,7 @@ func (m *mounted) peak(b testing.TB) float64 {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
 			kib, err := strconv.ParseFloat(f[1], 64)
 			must(b, err)
-			return kib * 1024 / 1e6
+			return kib / 1024
 		}
 	}
 	b.Fatal("the kernel tells no peak")

@@ -33,6 +33,7 @@ type mounted struct {
 	root    string // of the library
 	process *os.Process
 	point   string
+	single  bool          // one file stands for all videos, and there is nothing else
 	done    chan struct{} // closed when the process has ended
 }
 
@@ -145,15 +146,15 @@ type zeros struct{ dir string }
 func (z *zeros) name() string                  { return "reference" }
 func (z *zeros) keep(b testing.TB, l *library) {}
 
-// mount shows each video under the name that the library has for it: all are one
-// file, which is why each reading drops what the kernel has of it.
 func (z *zeros) mount(b testing.TB, l *library) *mounted {
 	point := filepath.Join(z.dir, "mnt-reference")
 	exe, err := os.Executable()
 	must(b, err)
 	c := exec.Command(exe)
 	c.Env = append(os.Environ(), fmt.Sprintf("%s=%s/%d", serveReference, point, int64(l.clip)*1e6))
-	return serve(b, c, point, point, reference.File)
+	m := serve(b, c, point, point, reference.File)
+	m.single = true
+	return m
 }
 
 // files is the library itself.

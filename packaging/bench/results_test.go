@@ -28,7 +28,7 @@ var figures = []figure{
 	{"random 64 KiB p50", "ms", "0.3"},
 	{"random 64 KiB p95", "ms", ""},
 	{"heads of photos", "1/s", "3000"},
-	{"peak memory", "MB", "128"},
+	{"peak memory", "MiB", "128"},
 }
 
 // table gathers measurements of all programs.
