@@ -140,7 +140,7 @@ func (m *merged) version(ctx context.Context, s *history.State, snap *catalogue.
 // makeVersion makes the node of a version: an entry of a directory that is not
 // shown itself.
 func (m *merged) makeVersion(n *tree.Node, s *history.State, id store.SnapshotID, no number) inside {
-	d := &dir{entry: entry{v: m.v, snap: id}, pages: s.Pages, entries: s.Entries, merged: m}
+	d := &dir{entry: entry{v: m.v, snap: id}, pages: s.Pages, merged: m}
 	i := d.make(n)
 	e := i.base()
 	// Its other names are not here.

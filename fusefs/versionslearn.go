@@ -47,7 +47,7 @@ func (v *view) learnRoot(ctx context.Context, key place, names bool) (*known, er
 	k := &known{at: at}
 	r.begin(v, k)
 	for _, s := range src.Snapshots[min(r.past.Looked(), len(src.Snapshots)):] {
-		root, err := v.manifestRoot(ctx, s.ID)
+		root, err := v.rootInBrief(ctx, s.Brief)
 		switch {
 		case err == nil:
 			r.past.AddRoot(root)
@@ -62,6 +62,15 @@ func (v *view) learnRoot(ctx context.Context, key place, names bool) (*known, er
 	}
 	k.who = who{uid: r.access.UID, gid: r.access.GID, mode: r.access.Mode(), when: src.Latest.Started}
 	return v.finish(ctx, r, k, names)
+}
+
+// rootInBrief returns a snapshot's root. Of a hundred thousand nearly all are known
+// without reading anything.
+func (v *view) rootInBrief(ctx context.Context, s *store.Brief) (*tree.Node, error) {
+	if s.Root.ACL {
+		return v.manifestRoot(ctx, s.ID)
+	}
+	return &tree.Node{Type: tree.Dir, Pages: s.Root.Pages, UID: s.Root.UID, GID: s.Root.GID, Mode: s.Root.Mode}, nil
 }
 
 // learnPast looks at the states that the directory above has got since.

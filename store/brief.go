@@ -13,11 +13,12 @@ import (
 	"time"
 	"unique"
 
+	"keepsake/crypto"
 	"keepsake/store/tree"
 )
 
-// Brief is what is kept in memory of every snapshot that is wanted: about a
-// hundred bytes, so that 100,000 of them are no burden. It never changes.
+// Brief is what is kept in memory of every snapshot that is wanted: about 200
+// bytes, so that 100,000 of them are no burden. It never changes.
 type Brief struct {
 	ID                SnapshotID
 	Number            uint64
@@ -27,9 +28,22 @@ type Brief struct {
 	Basis             tree.Basis
 	Marked            bool   // a guard found something
 	Paths, Bytes      uint64 // of all that it holds
+	Root              BriefRoot
 	origin            unique.Handle[Origin]
 	tags              *[]string // of the manifest, if any; the ledger may have given others
 }
+
+// BriefRoot is as much of a snapshot's root node as it takes to see whether it
+// changed, and who may read it. If it has an ACL, the rest is in the manifest.
+type BriefRoot struct {
+	Pages    crypto.ChunkID
+	UID, GID uint32
+	Mode     uint32
+	ACL      bool
+}
+
+// xattrACL is what Linux calls an access ACL.
+const xattrACL = "system.posix_acl_access"
 
 // Origin is what the snapshots of a chain have in common, as long as nobody
 // renames anything.
@@ -64,7 +78,11 @@ func (s *Snapshot) Brief() *Brief {
 		ID: s.ID, Number: s.Number, Started: s.Started, Finished: s.Finished, MissedCount: s.MissedCount,
 		ZoneOffset: s.ZoneOffset, Basis: s.Basis, Marked: len(s.Marks) > 0,
 		origin: unique.Make(Origin{s.Source, s.Writer, strings.Clone(s.Label), strings.Clone(s.Host), string(s.RootPath)}),
-		Paths:  s.Stats.Files + s.Stats.Dirs + s.Stats.Others, Bytes: s.Stats.Bytes,
+		Root: BriefRoot{
+			Pages: s.Root.Pages, UID: s.Root.UID, GID: s.Root.GID, Mode: s.Root.Mode,
+			ACL: slices.ContainsFunc(s.Root.Xattrs, func(x tree.Xattr) bool { return string(x.Name) == xattrACL }),
+		},
+		Paths: s.Stats.Files + s.Stats.Dirs + s.Stats.Others, Bytes: s.Stats.Bytes,
 	}
 	if len(s.Tags) > 0 {
 		tags := slices.Clone(s.Tags)

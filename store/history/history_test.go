@@ -209,7 +209,7 @@ func TestContentByDigest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		states = append(states, history.State{Snapshot: i, Pages: pages, Entries: 1})
+		states = append(states, history.State{Snapshot: i, Pages: pages})
 	}
 	if err := p.Grow(t.Context(), c, states, []byte("x")); err != nil {
 		t.Fatal(err)

@@ -14,13 +14,10 @@ import (
 type State struct {
 	Snapshot int // the first that had it
 	Pages    crypto.ChunkID
-	Entries  uint64
 }
 
-// Node is as much of the directory's node as reading its entries takes.
-func (s *State) Node() *tree.Node {
-	return &tree.Node{Type: tree.Dir, Pages: s.Pages, Entries: s.Entries}
-}
+// Node is as much of the directory's node as looking up its entries takes.
+func (s *State) Node() *tree.Node { return &tree.Node{Type: tree.Dir, Pages: s.Pages} }
 
 // Version is what a name stood for that was not a directory.
 type Version struct {
@@ -102,7 +99,7 @@ func (p *Past) add(n *tree.Node, c content, snapshot, state int) {
 	}
 	p.contents[c] = struct{}{}
 	if n.Type == tree.Dir {
-		p.States = append(p.States, State{snapshot, n.Pages, n.Entries})
+		p.States = append(p.States, State{snapshot, n.Pages})
 	} else {
 		p.Versions = append(p.Versions, Version{state, n.Type})
 	}
