@@ -260,7 +260,7 @@ func TestVersionsOfOneSecond(t *testing.T) {
 func TestCollidingVersions(t *testing.T) {
 	l := newTimed(t)
 	want := map[string]string{}
-	for i := range 30 {
+	for i := range 15 {
 		for j := range 12 {
 			l.write(fmt.Sprintf("f%02d", j), fmt.Sprintf("%d of %d", j, i))
 		}

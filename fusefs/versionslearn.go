@@ -123,7 +123,6 @@ func (r *past) begin(v *view, k *known) {
 	if r.past == nil || r.line != k.at.line || r.damaged() && k.tried.Sub(r.tried).Abs() >= damageAge {
 		r.line, r.past, r.names, r.access, r.tried = k.at.line, new(history.Past), nil, history.Access{}, k.tried
 	}
-	k.tried = r.tried
 }
 
 func (r *past) damaged() bool { return r.past.Damage != nil || r.names != nil && r.names.Damage != nil }
@@ -145,6 +144,9 @@ func (v *view) finish(ctx context.Context, r *past, k *known, names bool) (*know
 	k.damage = k.way
 	if k.names != nil {
 		k.damage = first(k.way, k.names.Damage)
+	}
+	if r.damaged() {
+		k.tried = r.tried
 	}
 	v.pasts.keep(r, k)
 	return k, nil

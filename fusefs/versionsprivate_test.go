@@ -31,6 +31,7 @@ func TestVersionsArePrivate(t *testing.T) {
 		"now of bob":  {{0o700, alice}, {0o700, bob}},
 		"was of bob":  {{0o700, bob}, {0o700, alice}},
 		"of bob":      {{0o700, bob}, {0o700, bob}},
+		"not listed":  {{0o711, alice}, {0o711, alice}},
 	}
 	for i := range 2 {
 		for name, h := range dirs {
@@ -49,15 +50,16 @@ func TestVersionsArePrivate(t *testing.T) {
 	m := mount(t, l.r, func(o *fusefs.Options) { o.AllowOther = true })
 	openUp(t, m.dir)
 	root := m.path("versions", "library")
-	open := map[int][]string{alice: {"is private", "public", "was private"}, bob: {"of bob", "public"}}
+	open := map[int][]string{alice: {"is private", "not listed", "public", "was private"}, bob: {"of bob", "public"}}
 	for user, want := range open {
 		var got []string
 		as(t, user, user, func() {
 			for name := range dirs {
 				_, err := os.ReadDir(root + "/" + name)
 				_, below := os.ReadDir(root + "/" + name + "/sub/file")
-				if (err == nil) != (below == nil) {
-					t.Errorf("%q lets %d in (%v), and below it %v", name, user, err, below)
+				_, versions := os.ReadDir(root + "/" + name + "/secret")
+				if (err == nil) != (below == nil) && name != "not listed" || (err == nil) != (versions == nil) {
+					t.Errorf("%q lets %d in (%v), below it (%v), in the versions of a file (%v)", name, user, err, below, versions)
 				}
 				if err == nil {
 					got = append(got, name)
@@ -80,7 +82,34 @@ func TestVersionsArePrivate(t *testing.T) {
 	}
 }
 
-// TestVersionsMaskACLs captures a directory whose ACL shuts somebody out.
+// TestVersionsRootIsPrivate has a source whose own directory was private once.
+func TestVersionsRootIsPrivate(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not run: only root can look with another user's eyes")
+	}
+	l := newTimed(t)
+	const bob = 4002
+	for i, mode := range []os.FileMode{0o700, 0o755} {
+		l.write("x", fmt.Sprint(i))
+		if err := os.Chmod(l.dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		l.take()
+	}
+	m := mount(t, l.r, func(o *fusefs.Options) { o.AllowOther = true })
+	openUp(t, m.dir)
+	as(t, bob, bob, func() {
+		if _, err := os.ReadDir(m.path("versions", "library")); !errors.Is(err, unix.EACCES) {
+			t.Errorf("another user gets in: %v", err)
+		}
+		if _, err := os.ReadDir(m.path("latest", "library") + "/"); err != nil {
+			t.Errorf("today's directory is public: %v", err)
+		}
+	})
+}
+
+// TestVersionsMaskACLs captures directories, one of them the source's own, whose
+// ACL shuts somebody out.
 func TestVersionsMaskACLs(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not run: only root can look with another user's eyes")
@@ -94,15 +123,17 @@ func TestVersionsMaskACLs(t *testing.T) {
 		4, 0, 5, 0, 255, 255, 255, 255, // owning group r-x
 		16, 0, 7, 0, 255, 255, 255, 255, // mask rwx
 		32, 0, 5, 0, 255, 255, 255, 255} // others r-x
-	if err := unix.Setxattr(l.dir+"/d", "system.posix_acl_access", acl, 0); err != nil {
-		t.Skipf("not run: no ACLs here: %v", err)
-	}
-	l.take()
-	m := mount(t, l.r, func(o *fusefs.Options) { o.AllowOther = true })
-	openUp(t, m.dir)
-	as(t, bob, bob, func() {
-		if _, err := os.ReadDir(m.path("versions", "library", "d")); !errors.Is(err, unix.EACCES) {
-			t.Errorf("who was shut out gets in: %v", err)
+	for _, dir := range []string{"d", "."} {
+		if err := unix.Setxattr(l.dir+"/"+dir, "system.posix_acl_access", acl, 0); err != nil {
+			t.Skipf("not run: no ACLs here: %v", err)
 		}
-	})
+		l.take()
+		m := mount(t, l.r, func(o *fusefs.Options) { o.AllowOther = true })
+		openUp(t, m.dir)
+		as(t, bob, bob, func() {
+			if _, err := os.ReadDir(m.path("versions", "library", dir)); !errors.Is(err, unix.EACCES) {
+				t.Errorf("who was shut out of %s gets in: %v", dir, err)
+			}
+		})
+	}
 }

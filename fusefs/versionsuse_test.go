@@ -29,7 +29,7 @@ func TestVersionsUnderUse(t *testing.T) {
 			}
 		}
 	}
-	for range 20 {
+	for range 12 {
 		change()
 		l.take()
 	}
@@ -51,7 +51,7 @@ func TestVersionsUnderUse(t *testing.T) {
 			}
 		})
 	}
-	for range 12 {
+	for range 8 {
 		change()
 		l.take()
 		m.Refresh()
