@@ -40,8 +40,8 @@ People see what the permissions of the captured files let them see.
     whether it runs.
  2. Look at the section, add it, have Samba check and read it:
 
-      keepsake samba-config weddings
-      keepsake samba-config weddings | sudo tee -a /etc/samba/smb.conf
+      sudo keepsake samba-config weddings
+      sudo keepsake samba-config weddings | sudo tee -a /etc/samba/smb.conf
       testparm -s && sudo smbcontrol all reload-config
 
  3. In Windows: right click, Properties, Previous Versions. Elsewhere:
@@ -149,7 +149,7 @@ func (s *session) sharedSource(ctx context.Context, label string) (sharedSource,
 	case !labels[label]:
 		return src, &usageError{fmt.Errorf("there is no source %s; %s", quote(label), thereAre(labels))}
 	case at >= 0 && sources[at].IsCommand(), at < 0 && newest.RootPath == "":
-		return src, &usageError{fmt.Errorf("%s is the output of a command: there is no folder whose earlier versions a share could show. They are all in the mounted view, in snapshots", quote(label))}
+		return src, &usageError{fmt.Errorf("%s is the output of a command: there is no folder whose earlier versions a share could show. They are all in the mounted view, in snapshots and versions", quote(label))}
 	case !taken:
 		return src, fmt.Errorf("%s has no snapshot yet, so there is nothing to show; keepsake backup-now %s takes one", quote(label), shellWord(label))
 	}

@@ -63,7 +63,7 @@ func Name(name string) error {
 	case utf8.RuneCountInString(name) > maxName:
 		return fmt.Errorf("it has more than %d characters", maxName)
 	case slices.Contains(reserved, strings.ToLower(name)):
-		return errors.New("Samba takes that name for something else")
+		return errors.New("that name means something else to Samba")
 	}
 	return nil
 }
