@@ -112,6 +112,36 @@ func TestSeekFetchesOnlyItsWayInLists(t *testing.T) {
 	}
 }
 
+// TestExtentsAround: from anywhere in the file its extent is found, in the leaf that holds it, by one list chunk of each level.
+func TestExtentsAround(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, n := range []int{5, 64, 65, 3000, 100000} {
+		c := newChunks()
+		extents := film(n)
+		all := linear(extents, 0)
+		node := buildList(t, c, cutChunk, extents)
+		for i := range 200 {
+			s := all[rng.IntN(n)]
+			if i < 2 {
+				s = all[i*(n-1)]
+			}
+			for _, off := range []uint64{s.Offset, s.End() - 1} {
+				c.fetches = 0
+				got, err := tree.ExtentsAround(t.Context(), c.fetch, node, off)
+				if err != nil || c.fetches > 3 || !slices.Contains(got, s) {
+					t.Fatalf("%d extents, offset %d: %d spans of %d list chunks, %v", n, off, len(got), c.fetches, err)
+				}
+				if from := slices.Index(all, got[0]); !slices.Equal(got, all[from:from+len(got)]) {
+					t.Fatalf("%d extents, offset %d: not a part of the file", n, off)
+				}
+			}
+		}
+		if got, err := tree.ExtentsAround(t.Context(), c.fetch, node, node.Size); err != nil || len(got) > 0 {
+			t.Errorf("after the end: %d spans, %v", len(got), err)
+		}
+	}
+}
+
 // Tags written into the head of a long film shift everything, and rewrite kilobytes of its list.
 func TestInsertionAtTheHead(t *testing.T) {
 	c := newChunks()
