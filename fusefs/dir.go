@@ -135,12 +135,12 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 		}
 		return nil, d.fail(err)
 	}
-	return d.child(ctx, n, out)
+	return d.child(ctx, n, name, d.number(n), out)
 }
 
-// child returns the inode of an entry of d.
-func (d *dir) child(ctx context.Context, n *tree.Node, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	m := d.make(n)
+// child returns the inode of an entry of d, given its name and number.
+func (d *dir) child(ctx context.Context, n *tree.Node, name string, no number, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	m := d.make(n, name, no)
 	e := m.base()
 	inode, err := d.v.table.adopt(ctx, &d.Inode, e.no, e.attr.mode&syscall.S_IFMT, m)
 	if err != nil {
@@ -152,7 +152,7 @@ func (d *dir) child(ctx context.Context, n *tree.Node, out *fuse.EntryOut) (*fs.
 }
 
 // make makes the node of an entry of d.
-func (d *dir) make(n *tree.Node) inside {
+func (d *dir) make(n *tree.Node, name string, no number) inside {
 	var m inside
 	switch n.Type {
 	case tree.Dir:
@@ -165,8 +165,8 @@ func (d *dir) make(n *tree.Node) inside {
 		m = &special{}
 	}
 	e := m.base()
-	e.v, e.snap, e.parent, e.name = d.v, d.snap, d, string(n.Name)
-	e.no, e.attr = d.number(n), attrOf(n, d.v.acls)
+	e.v, e.snap, e.parent, e.name = d.v, d.snap, d, name
+	e.no, e.attr = no, attrOf(n, d.v.acls)
 	if n.Type != tree.Dir {
 		e.group = n.LinkGroup
 	}

@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"bytes"
 	"context"
 	"iter"
 	"sync"
@@ -23,8 +22,12 @@ type dirHandle struct {
 	at     int    // in run, or in the dots below zero: -2 is "."
 	begun  bool
 	end    bool // run is the last one
-	last   *tree.Node
 	failed syscall.Errno
+
+	// The entry that was produced last; nil if that was none of the snapshot's.
+	last *tree.Node
+	name string
+	no   number
 }
 
 var (
@@ -59,11 +62,8 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 	}
 	n := h.run[h.at]
 	h.at++
-	h.last = n
-	return &fuse.DirEntry{
-		Name: string(n.Name), Mode: typeBits(n.Type), Ino: h.d.number(n).ino,
-		Off: dotCount + h.before + uint64(h.at),
-	}, 0
+	h.last, h.name, h.no = n, string(n.Name), h.d.number(n)
+	return &fuse.DirEntry{Name: h.name, Mode: typeBits(n.Type), Ino: h.no.ino, Off: dotCount + h.before + uint64(h.at)}, 0
 }
 
 // next reads the run after this one. After an error the handle answers with it
@@ -88,10 +88,10 @@ func (h *dirHandle) next(ctx context.Context) syscall.Errno {
 // Lookup answers for the entry that was produced last, for which nothing needs
 // to be read.
 func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if h.last == nil || !bytes.Equal(h.last.Name, []byte(name)) {
+	if h.last == nil || h.name != name {
 		return h.d.Lookup(ctx, name, out)
 	}
-	return h.d.child(ctx, h.last, out)
+	return h.d.child(ctx, h.last, h.name, h.no, out)
 }
 
 // Seekdir goes to an offset that Readdirent gave out. What lies before the

@@ -46,7 +46,7 @@ const (
 )
 
 func (h hash) path(parent number, name string) number {
-	b := make([]byte, 0, 17+256)
+	b := make([]byte, 0, 17+len(name))
 	b = append(b, ofPath)
 	b = binary.BigEndian.AppendUint64(b, parent.ino)
 	b = binary.BigEndian.AppendUint64(b, parent.gen)

@@ -192,17 +192,28 @@ func setReadAhead(minor uint32, o Options) {
 	}
 }
 
+const (
+	// kernelReadAhead is how far the kernel reads ahead by its own choice.
+	kernelReadAhead = 128 << 10
+	// maxRequests is how many requests are worked on at the same time.
+	maxRequests = 32
+	requestCost = 16 << 10 // of each, besides its data
+)
+
 // attach mounts: root by itself, anybody else, or root where that is not
 // allowed, by fusermount.
 func attach(raw fuse.RawFileSystem, dir string, acls bool, o Options, panicked func(any) fuse.Status) (*fuse.Server, error) {
+	// go-fuse reads every request into a buffer of this size, which the collector
+	// takes away again and again: no larger than what the kernel asks for.
+	request := min(max(o.ReadAhead, kernelReadAhead), 1<<20)
 	mount := fuse.MountOptions{
 		AllowOther:               o.AllowOther,
 		FsName:                   mountpoint.Name,
 		Name:                     mountpoint.Name,
 		Options:                  []string{"default_permissions"},
 		MaxBackground:            64,
-		MaxWrite:                 1 << 20, // bounds reads as well
-		MaxInflightRequestBytes:  32 << 20,
+		MaxWrite:                 request, // bounds reads as well
+		MaxInflightRequestBytes:  maxRequests * (request + requestCost),
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
 		EnableAcl:                acls,

@@ -141,7 +141,7 @@ func (m *merged) version(ctx context.Context, s *history.State, snap *catalogue.
 // shown itself.
 func (m *merged) makeVersion(n *tree.Node, s *history.State, id store.SnapshotID, no number) inside {
 	d := &dir{entry: entry{v: m.v, snap: id}, pages: s.Pages, merged: m}
-	i := d.make(n)
+	i := d.make(n, string(n.Name), d.number(n))
 	e := i.base()
 	// Its other names are not here.
 	e.no, e.group, e.attr.links = no, 0, 1

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +41,6 @@ ACLs of the captured files let them. Ordinary users may say so only if
 			if dir[0] == "" {
 				return &usageError{errors.New("keepsake mount needs a directory to mount at; the one given is empty")}
 			}
-			debug.SetGCPercent(gcPercentMounted)
 			config := a.config
 			if err := view.into(&config); err != nil {
 				return err
@@ -59,11 +57,6 @@ ACLs of the captured files let them. Ordinary users may say so only if
 	view = newViewFlags(c)
 	return c
 }
-
-// gcPercentMounted is gcPercent for a process that does nothing but show
-// snapshots. Its heap is decrypted files in the main, which cost the collector
-// nothing to look at and much memory to let lie.
-const gcPercentMounted = 20
 
 // folders are what there is in a view, and what for.
 var folders = []struct{ name, below, what string }{
