@@ -58,15 +58,15 @@ func (f *faulty) choose(name string) (kind int, r int64) {
 	switch {
 	case strings.Contains(name, "/") && h.Sum64()%8 == 0:
 		return faultMissing, r
-	case n < 150:
+	case n < 300:
 		return faultError, r
-	case n < 190:
+	case n < 340:
 		return faultDelay, r
-	case n < 191:
+	case n < 341:
 		return faultHang, r
-	case n < 220:
+	case n < 370:
 		return faultFlip, r
-	case n < 235:
+	case n < 385:
 		return faultShort, r
 	}
 	return -1, r

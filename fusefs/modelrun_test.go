@@ -289,7 +289,8 @@ func faultyModel(t *testing.T, task modelTask, disk *faulty, m *mounted) {
 			t.Errorf("no fault of kind %d was injected", kind)
 		}
 	}
-	if report.Failed == 0 || report.Failed > task.Ops*3/4 {
+	// Much is in memory, and a read that fails once is tried again.
+	if report.Failed == 0 && long || report.Failed > task.Ops*3/4 {
 		t.Errorf("%d of %d operations failed", report.Failed, task.Ops)
 	}
 	// Everything can be read again, if only after what hangs has ended.

@@ -126,7 +126,7 @@ func TestHealRefuses(t *testing.T) {
 	if _, err := mountpoint.Heal(dir); !errors.Is(err, mountpoint.ErrNotEmpty) || !strings.Contains(err.Error(), "notes.txt") {
 		t.Errorf("a directory with files: %v", err)
 	}
-	if _, err := mountpoint.Heal(dir + "/notes.txt"); !errors.Is(err, unix.ENOTDIR) {
+	if _, err := mountpoint.Heal(dir + "/notes.txt"); !errors.Is(err, mountpoint.ErrNoDirectory) {
 		t.Errorf("a file: %v", err)
 	}
 	other := t.TempDir()
