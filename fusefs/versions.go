@@ -78,7 +78,7 @@ func (m *merged) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*
 		return m.child(ctx, name, w, out)
 	}
 	if ver, s, ok := k.version(src, m.extension(), name); ok {
-		return m.version(ctx, &k.above[ver.State], s, out)
+		return m.version(ctx, &ver.State, s, out)
 	}
 	if k.damage != nil {
 		return nil, m.fail(k.damage) // it may be in what cannot be read

@@ -55,9 +55,9 @@ type moment struct {
 // known is what is known of a merged directory at one moment. It never changes.
 type known struct {
 	at       moment
+	series   uint64            // of states, which are those of before and more as long as this is the same
 	states   []history.State   // of the directory that it was
 	versions []history.Version // of what else it was
-	above    []history.State   // of the directory that it is in
 	names    *history.Names    // that were in it; nil if nobody has asked
 	who      who
 	way      error     // damage on the way to it, and so to all below; the first
@@ -86,7 +86,7 @@ type pasts struct {
 	order *lru.List // of *past, the last used first
 	cost  int
 	lines map[[16]byte]*line
-	begun uint64 // lines
+	begun uint64 // lines and series
 }
 
 func newPasts() *pasts {
@@ -109,7 +109,9 @@ type past struct {
 
 	// Guarded by busy.
 	line   uint64
-	tried  time.Time // when it was begun
+	series uint64    // of what is below
+	above  uint64    // the series of the directory above
+	tried  time.Time // when this one was begun
 	past   *history.Past
 	names  *history.Names
 	access history.Access // of a source's root
@@ -150,11 +152,16 @@ func (v *view) moment(id [16]byte) (*catalogue.Source, moment) {
 	if l != nil && (continued || next.digest == l.digest) {
 		next.line = l.line
 	} else {
-		p.begun++
-		next.line = p.begun
+		next.line = p.number()
 	}
 	p.lines[id] = next
 	return src, next.moment
+}
+
+// number returns one that was not given out before. p.mu is held.
+func (p *pasts) number() uint64 {
+	p.begun++
+	return p.begun
 }
 
 // peek returns what is known already, or nil.
@@ -198,7 +205,7 @@ func (k *known) unchanged(name string) *known {
 		return nil
 	}
 	return &known{
-		at: k.at, versions: []history.Version{{State: int(f.First), Type: f.Type}}, above: k.states, names: &history.Names{},
+		at: k.at, versions: []history.Version{{State: k.states[f.First], Type: f.Type}}, names: &history.Names{},
 		way: k.way, damage: k.way, tried: k.tried,
 	}
 }

@@ -61,6 +61,41 @@ func TestDamageInVersions(t *testing.T) {
 	expect(t, m.path("versions", "library", "d", "f000"), map[string]string{a: "old"})
 }
 
+// TestRepairedVersions has the root page of a snapshot between two others rotten
+// and put back: then all three versions are there.
+func TestRepairedVersions(t *testing.T) {
+	l := newTimed(t)
+	var names []string
+	for _, text := range []string{"one", "two", "three"} {
+		l.write("d/x", text)
+		names = append(names, l.take())
+	}
+	all, _, err := l.r.Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := &damagedPages{Repository: l.r}
+	damaged.rotten.Store(&all[1].Root.Pages)
+	var later atomic.Int64
+	m := mount(t, l.r, func(o *fusefs.Options) {
+		o.Repository = damaged
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	dir := m.path("versions", "library", "d", "x")
+	if entries, err := os.ReadDir(dir); !errors.Is(err, syscall.EIO) || len(entries) != 2 {
+		t.Errorf("%d versions: %v", len(entries), err)
+	}
+	for i, text := range map[int]string{0: "one", 2: "three"} {
+		if b, err := os.ReadFile(dir + "/" + names[i]); string(b) != text {
+			t.Errorf("%s holds %q: %v", names[i], b, err)
+		}
+	}
+	damaged.rotten.Store(nil)
+	later.Store(int64(time.Minute))
+	time.Sleep(1100 * time.Millisecond) // as long as the kernel may keep a name
+	expect(t, dir, map[string]string{names[0]: "one", names[1]: "two", names[2]: "three"})
+}
+
 // damagedPages is a repository in which one page of a directory is rotten.
 type damagedPages struct {
 	*store.Repository

@@ -30,7 +30,7 @@ type mergedHandle struct {
 type entryOfMerged struct {
 	name     string
 	snapshot *catalogue.Snapshot // of a version
-	state    int
+	state    history.State
 }
 
 var (
@@ -75,7 +75,7 @@ func (h *mergedHandle) next() *fuse.DirEntry {
 			return nil
 		}
 		ver := h.versions[0]
-		s := h.k.snapshotOf(h.src, ver)
+		s := snapshotOf(h.src, ver)
 		if s == nil {
 			return nil
 		}
@@ -118,7 +118,7 @@ func (h *mergedHandle) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	case h.last.name != name:
 		return h.m.Lookup(ctx, name, out)
 	case h.last.snapshot != nil:
-		return h.m.version(ctx, &h.k.above[h.last.state], h.last.snapshot, out)
+		return h.m.version(ctx, &h.last.state, h.last.snapshot, out)
 	}
 	w, _ := h.k.child(h.src, name)
 	return h.m.child(ctx, name, w, out)

@@ -45,7 +45,7 @@ func (v *view) learnRoot(ctx context.Context, key place, names bool) (*known, er
 		return nil, iofs.ErrNotExist
 	}
 	k := &known{at: at}
-	r.begin(v, k)
+	r.begin(v, k, 0)
 	for _, s := range src.Snapshots[min(r.past.Looked(), len(src.Snapshots)):] {
 		root, err := v.rootInBrief(ctx, s.Brief)
 		switch {
@@ -87,9 +87,9 @@ func (v *view) learnPast(ctx context.Context, key place, up *known, names bool) 
 	r := v.pasts.open(key)
 	r.busy.Lock()
 	defer r.busy.Unlock()
-	k := &known{at: up.at, above: up.states, way: up.way}
+	k := &known{at: up.at, way: up.way}
 	k.who, _ = up.child(src, name)
-	r.begin(v, k)
+	r.begin(v, k, up.series)
 	states := up.states
 	if up.names.Damage == nil {
 		// Outside of these states the name was not there or not changed. With
@@ -116,13 +116,18 @@ func span(d, f *history.Name) (begin, end int) {
 	return int(min(d.First, f.First)), int(max(d.Last, f.Last)) + 1
 }
 
-// begin forgets what was known if it is of another line, or if damage is to be
-// looked at again. r.busy is held.
-func (r *past) begin(v *view, k *known) {
+// begin forgets what was known if it is of another line or another series of
+// the directory above, or if damage is to be looked at again. r.busy is held.
+func (r *past) begin(v *view, k *known, above uint64) {
 	k.tried = v.now()
-	if r.past == nil || r.line != k.at.line || r.damaged() && k.tried.Sub(r.tried).Abs() >= damageAge {
-		r.line, r.past, r.names, r.access, r.tried = k.at.line, new(history.Past), nil, history.Access{}, k.tried
+	if r.past == nil || r.line != k.at.line || r.above != above || r.damaged() && k.tried.Sub(r.tried).Abs() >= damageAge {
+		r.line, r.above, r.tried = k.at.line, above, k.tried
+		r.past, r.names, r.access = new(history.Past), nil, history.Access{}
+		v.pasts.mu.Lock()
+		r.series = v.pasts.number()
+		v.pasts.mu.Unlock()
 	}
+	k.series = r.series
 }
 
 func (r *past) damaged() bool { return r.past.Damage != nil || r.names != nil && r.names.Damage != nil }

@@ -45,9 +45,9 @@ func (k *known) versionName(s *catalogue.Snapshot, extension string) string {
 
 // snapshotOf returns the snapshot that had a version first, or nil if it is
 // newer than src.
-func (k *known) snapshotOf(src *catalogue.Source, ver history.Version) *catalogue.Snapshot {
-	if i := k.above[ver.State].Snapshot; i < len(src.Snapshots) {
-		return src.Snapshots[i]
+func snapshotOf(src *catalogue.Source, ver history.Version) *catalogue.Snapshot {
+	if ver.Snapshot < len(src.Snapshots) {
+		return src.Snapshots[ver.Snapshot]
 	}
 	return nil
 }
@@ -76,14 +76,14 @@ func (k *known) version(src *catalogue.Source, extension, name string) (history.
 // versionAt returns the version that a snapshot had first.
 func (k *known) versionAt(src *catalogue.Source, s *catalogue.Snapshot) (history.Version, bool) {
 	i, _ := slices.BinarySearchFunc(k.versions, s, func(ver history.Version, s *catalogue.Snapshot) int {
-		if at := k.snapshotOf(src, ver); at != nil {
+		if at := snapshotOf(src, ver); at != nil {
 			return at.Started.Compare(s.Started)
 		}
 		return 1
 	})
 	// Of snapshots that were started in the same moment any may come first.
 	for ; i < len(k.versions); i++ {
-		at := k.snapshotOf(src, k.versions[i])
+		at := snapshotOf(src, k.versions[i])
 		if at == s {
 			return k.versions[i], true
 		}

@@ -188,17 +188,15 @@ func (f *follower) grow(ctx context.Context, roots []*tree.Node, path []string, 
 func (f *follower) versions(t testing.TB, name string) []string {
 	t.Helper()
 	var all []string
-	above := f.pasts[len(f.pasts)-2].States
 	for _, v := range f.pasts[len(f.pasts)-1].Versions {
-		s := &above[v.State]
-		n, err := tree.Lookup(t.Context(), f.from.Page, s.Pages, []byte(name))
+		n, err := tree.Lookup(t.Context(), f.from.Page, v.Pages, []byte(name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n.Type != v.Type {
 			t.Errorf("version %v is a %v", v, n.Type)
 		}
-		all = append(all, fmt.Sprintf("%d %v %d %s %v", s.Snapshot, n.Type, n.Size, n.Target, n.Content))
+		all = append(all, fmt.Sprintf("%d %v %d %s %v", v.Snapshot, n.Type, n.Size, n.Target, n.Content))
 	}
 	return all
 }

@@ -183,7 +183,7 @@ func TestWhatIsAVersion(t *testing.T) {
 			}
 			var got []int
 			for _, v := range f.pasts[1].Versions {
-				got = append(got, f.pasts[0].States[v.State].Snapshot)
+				got = append(got, v.Snapshot)
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("versions of snapshots %v, want %v", got, test.want)
@@ -214,7 +214,7 @@ func TestContentByDigest(t *testing.T) {
 	if err := p.Grow(t.Context(), c, states, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Versions) != 2 || p.Versions[1].State != 2 {
+	if len(p.Versions) != 2 || p.Versions[1].Snapshot != 2 {
 		t.Errorf("versions %v", p.Versions)
 	}
 }

@@ -21,7 +21,7 @@ func (s *State) Node() *tree.Node { return &tree.Node{Type: tree.Dir, Pages: s.P
 
 // Version is what a name stood for that was not a directory.
 type Version struct {
-	State int // of the directory that the name is in; the first that had it
+	State // of the directory that the name is in; the first that had it
 	Type  tree.Type
 }
 
@@ -48,7 +48,7 @@ func (p *Past) Looked() int { return p.looked }
 // root and has no other.
 func (p *Past) AddRoot(root *tree.Node) {
 	c, _ := contentOf(root, nil)
-	p.add(root, c, p.looked, 0)
+	p.add(root, c, State{Snapshot: p.looked})
 	p.looked++
 }
 
@@ -63,7 +63,8 @@ func (p *Past) Lost(damage error) {
 // in which it is what it was.
 func (p *Past) Skip(states int) { p.looked = max(p.looked, states) }
 
-// Grow takes in the states that the directory above has got since.
+// Grow takes in the states that the directory above has got since. They are
+// those of before and more; if that cannot be said, a new Past is needed.
 func (p *Past) Grow(ctx context.Context, from pages, above []State, name []byte) error {
 	r := reader{from: from}
 	var scratch []byte
@@ -85,12 +86,13 @@ func (p *Past) Grow(ctx context.Context, from pages, above []State, name []byte)
 		}
 		var c content
 		c, scratch = contentOf(n, scratch)
-		p.add(n, c, s.Snapshot, p.looked)
+		p.add(n, c, *s)
 	}
 	return nil
 }
 
-func (p *Past) add(n *tree.Node, c content, snapshot, state int) {
+// add takes in a node that was in a state of the directory above.
+func (p *Past) add(n *tree.Node, c content, above State) {
 	if _, known := p.contents[c]; known {
 		return
 	}
@@ -99,8 +101,8 @@ func (p *Past) add(n *tree.Node, c content, snapshot, state int) {
 	}
 	p.contents[c] = struct{}{}
 	if n.Type == tree.Dir {
-		p.States = append(p.States, State{snapshot, n.Pages})
+		p.States = append(p.States, State{above.Snapshot, n.Pages})
 	} else {
-		p.Versions = append(p.Versions, Version{state, n.Type})
+		p.Versions = append(p.Versions, Version{above, n.Type})
 	}
 }
