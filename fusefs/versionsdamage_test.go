@@ -96,13 +96,35 @@ func TestRepairedVersions(t *testing.T) {
 	expect(t, dir, map[string]string{names[0]: "one", names[1]: "two", names[2]: "three"})
 }
 
+// TestVersionsComeBack unplugs the disk while a directory is read for the first
+// time: it is an error, and when the disk is back it is not.
+func TestVersionsComeBack(t *testing.T) {
+	l := newTimed(t)
+	l.write("d/x", "one")
+	name := l.take()
+	away := &damagedPages{Repository: l.r}
+	away.away.Store(true)
+	m := mount(t, l.r, func(o *fusefs.Options) { o.Repository = away })
+	for range 3 {
+		if _, err := os.ReadDir(m.path("versions", "library")); !errors.Is(err, syscall.EIO) {
+			t.Errorf("while the disk is away: %v", err)
+		}
+	}
+	away.away.Store(false)
+	expect(t, m.path("versions", "library", "d", "x"), map[string]string{name: "one"})
+}
+
 // damagedPages is a repository in which one page of a directory is rotten.
 type damagedPages struct {
 	*store.Repository
 	rotten atomic.Pointer[crypto.ChunkID]
+	away   atomic.Bool // and all pages are
 }
 
 func (d *damagedPages) Page(ctx context.Context, id crypto.ChunkID) ([]byte, error) {
+	if d.away.Load() {
+		return nil, fmt.Errorf("%s: %w", id, store.ErrAway)
+	}
 	if r := d.rotten.Load(); r != nil && *r == id {
 		return nil, &store.DamageError{Object: "meta/rotten", Chunk: id, Err: errors.New("rotten")}
 	}
