@@ -99,8 +99,9 @@ func TestMedia(t *testing.T) {
 	}
 }
 
-// usage is the time that a program takes by the clock, and of the processor.
-type usage struct{ clock, processor time.Duration }
+// usage is the time that a program takes by the clock, all runs together and the
+// best, and of the processor.
+type usage struct{ clock, processor, best time.Duration }
 
 func (u *usage) run(b *testing.B, dir string, command ...string) {
 	b.Helper()
@@ -110,7 +111,11 @@ func (u *usage) run(b *testing.B, dir string, command ...string) {
 	if err := c.Run(); err != nil {
 		b.Fatalf("%q: %v", command, err)
 	}
-	u.clock += time.Since(begun)
+	took := time.Since(begun)
+	u.clock += took
+	if u.best == 0 || took < u.best {
+		u.best = took
+	}
 	u.processor += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 }
 
@@ -121,6 +126,7 @@ func report(b *testing.B, disk, view usage, both time.Duration) {
 	b.ReportMetric(disk.clock.Seconds()/float64(b.N), "disk-s")
 	b.ReportMetric(view.clock.Seconds()/float64(b.N), "view-s")
 	b.ReportMetric(float64(disk.clock)/float64(view.clock), "speed-ratio")
+	b.ReportMetric(float64(disk.best)/float64(view.best), "best-speed-ratio")
 	b.ReportMetric(float64(disk.processor)/float64(view.processor), "tool-cpu-ratio")
 	b.ReportMetric((both-view.processor).Seconds()/float64(b.N), "view-cpu-s")
 }
