@@ -26,8 +26,8 @@ func masked(mode uint32, xattrs []tree.Xattr) uint32 {
 		if string(x.Name) != xattrACL {
 			continue
 		}
-		if len(x.Large) > 0 || len(x.Value) < 4 || binary.LittleEndian.Uint32(x.Value) != aclVersion {
-			return mode &^ 0o077 // not understood: the owner alone
+		if !usable(x) {
+			return ownersAlone(mode)
 		}
 		group, named, mask, other := uint32(7), uint32(7), uint32(7), mode&7
 		names := false
@@ -52,3 +52,23 @@ func masked(mode uint32, xattrs []tree.Xattr) uint32 {
 	}
 	return mode
 }
+
+// enforceable is the mode for a kernel that enforces ACLs. One that it cannot
+// take would make it refuse everybody but the owner, root as well; without any
+// bits of the group it does not ask for it.
+func enforceable(mode uint32, xattrs []tree.Xattr) uint32 {
+	for _, x := range xattrs {
+		if string(x.Name) == xattrACL && !usable(x) {
+			return ownersAlone(mode)
+		}
+	}
+	return mode
+}
+
+// usable reports whether an ACL is one that this program understands and that
+// fits into a page, which is all that the kernel takes from FUSE.
+func usable(acl tree.Xattr) bool {
+	return len(acl.Large) == 0 && len(acl.Value) >= 4 && binary.LittleEndian.Uint32(acl.Value) == aclVersion
+}
+
+func ownersAlone(mode uint32) uint32 { return mode &^ 0o077 }

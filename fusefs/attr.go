@@ -52,7 +52,9 @@ func attrOf(n *tree.Node, acls bool) attr {
 	if a.ctime.IsZero() {
 		a.ctime = a.mtime
 	}
-	if !acls {
+	if acls {
+		a.mode = enforceable(a.mode, n.Xattrs)
+	} else {
 		a.mode = masked(a.mode, n.Xattrs)
 	}
 	return a

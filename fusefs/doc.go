@@ -83,7 +83,9 @@
 // extents (FIEMAP) and the flags of chattr are not there; SEEK_DATA and
 // SEEK_HOLE are. Attributes user.keepsake.sha256 and user.keepsake.snapshot are
 // answered by name and never listed. Sockets, FIFOs and devices are shown and
-// lead nowhere. File handles (name_to_handle_at) are good only while the kernel
+// lead nowhere. An ACL of more than 4 KiB, which are 511 entries, is longer than
+// the kernel takes from FUSE: it cannot be asked for, and the owner and root
+// alone get in. File handles (name_to_handle_at) are good only while the kernel
 // keeps the inode, and stale after that or a remount, since the FUSE library
 // finds nothing by its number: no NFS server can export a view.
 //

@@ -281,3 +281,38 @@ func ownNames(t *testing.T, dir string, paths []string, got map[string]string) {
 		}
 	}
 }
+
+// TestLongACL shows that an ACL that is too long for the kernel to ask for lets
+// nobody in but the owner and root.
+func TestLongACL(t *testing.T) {
+	needFUSE(t)
+	dir := filepath.Join(t.TempDir(), "library")
+	inMemory(t, dir) // a disk has no room for it
+	file := dir + "/file"
+	write(t, file, nil)
+	acl := aclOf(6, 0, 0, 4, 4, -1)
+	for id := range uint32(600) {
+		named := binary.LittleEndian.AppendUint32([]byte{2, 0, 4, 0}, friend+1+id)
+		acl = slices.Insert(acl, len(acl)-24, named...)
+	}
+	if err := errors.Join(os.Chown(file, owner, owner), unix.Setxattr(file, "system.posix_acl_access", acl, 0)); err != nil {
+		t.Fatal(err)
+	}
+	openUp(t, dir)
+	r := storetest.New(t).Open(t)
+	back(t, r, dir, "library", nil)
+	m := mount(t, r, func(o *fusefs.Options) { o.AllowOther = true })
+	openUp(t, m.dir)
+	for _, user := range []int{0, owner, friend, friend + 9000} {
+		as(t, user, user, func() {
+			_, disk := os.ReadFile(file)
+			_, view := os.ReadFile(m.path("latest", "library", "file"))
+			if in := user == 0 || user == owner; (view == nil) != in {
+				t.Errorf("user %d: %v", user, view)
+			}
+			if in := user != friend+9000; (disk == nil) != in {
+				t.Errorf("on disk, user %d: %v", user, disk)
+			}
+		})
+	}
+}

@@ -202,12 +202,13 @@ func startOrdinary(t *testing.T, rules string, others bool) *ordinary {
 	}
 	p := &ordinary{t: t, dir: base + "/home"}
 	err = errors.Join(os.WriteFile(base+"/test", binary, 0o755), os.WriteFile(base+"/rules", []byte(rules), 0o644), os.Mkdir(p.dir, 0o755),
-		os.Chown(p.dir, nobody, nobody), unix.Mknod(base+"/device", unix.S_IFCHR|0o666, int(unix.Mkdev(10, 229))), os.Chmod(base+"/device", 0o666))
+		os.Chown(p.dir, nobody, nobody), os.Mkdir(base+"/dev", 0o755))
 	if err != nil {
 		t.Fatal(err)
 	}
 	openUp(t, p.dir)
-	const script = `mount --bind "$1/rules" /etc/fuse.conf && mount --bind "$1/device" /dev/fuse &&
+	const script = `mount -t tmpfs -o dev,mode=755 keepsake-test "$1/dev" && mknod -m 666 "$1/dev/fuse" c 10 229 &&
+mount --bind "$1/dev/fuse" /dev/fuse && mount --bind "$1/rules" /etc/fuse.conf &&
 exec setpriv --reuid "$2" --regid "$2" --clear-groups "$1/test" -test.run='^TestOrdinaryHelper$'`
 	p.cmd = exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-c", script, "bash", base, fmt.Sprint(nobody))
 	p.cmd.Env = append(os.Environ(), ordinaryDir+"="+p.dir, "TMPDIR="+p.dir)
