@@ -65,29 +65,30 @@ func (s *stalled) List(ctx context.Context, prefix string, fn func(string, int64
 // absence is a way for a repository to go away and come back.
 type absence struct {
 	name     string
+	prepare  func(t *testing.T, dir string) // before it is opened; nil for nothing
 	leave    func(t *testing.T, dir string, disk *stalled)
 	comeBack func(t *testing.T, dir string, disk *stalled)
 }
 
 var absences = []absence{
 	{
-		"its directory is renamed",
+		"its directory is renamed", nil,
 		func(t *testing.T, dir string, _ *stalled) { must(t, os.Rename(dir, dir+"-away")) },
 		func(t *testing.T, dir string, _ *stalled) { must(t, os.Rename(dir+"-away", dir)) },
 	},
 	{
-		"its disk is taken out",
-		func(t *testing.T, dir string, _ *stalled) {
-			must(t, os.Rename(dir, dir+"-away"))
-			must(t, os.Mkdir(dir, 0o755)) // what a disk is mounted at is there without the disk
+		"its disk is unmounted",
+		func(t *testing.T, dir string) {
+			must(t, os.Rename(dir, dir+"-disk"))
+			must(t, os.Mkdir(dir, 0o755)) // which is there without the disk
+			attachDisk(t, dir)
+			t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }) // it may be gone
 		},
-		func(t *testing.T, dir string, _ *stalled) {
-			must(t, os.Remove(dir))
-			must(t, os.Rename(dir+"-away", dir))
-		},
+		func(t *testing.T, dir string, _ *stalled) { must(t, unix.Unmount(dir, unix.MNT_DETACH)) },
+		func(t *testing.T, dir string, _ *stalled) { attachDisk(t, dir) },
 	},
 	{
-		"its disk hangs",
+		"its disk hangs", nil,
 		func(_ *testing.T, _ string, disk *stalled) { disk.stall() },
 		func(_ *testing.T, _ string, disk *stalled) { disk.goOn() },
 	},
@@ -100,12 +101,20 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// attachDisk shows the directory beside dir at dir, as a file system of its own.
+func attachDisk(t *testing.T, dir string) {
+	t.Helper()
+	if err := unix.Mount(dir+"-disk", dir, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("not run: it takes root to take out a disk: %v", err)
+	}
+}
+
 // patient is how long the views of these tests wait for a repository.
 const patient = 2 * time.Second
 
 // awayView mounts a library of which the folder photos was looked at, and the
 // folder video was not.
-func awayView(t *testing.T) (m *mounted, r *store.Repository, library string, place *storetest.Place, disk *stalled) {
+func awayView(t *testing.T, a absence) (m *mounted, r *store.Repository, library string, place *storetest.Place, disk *stalled) {
 	t.Helper()
 	needFUSE(t)
 	place = storetest.New(t)
@@ -120,6 +129,9 @@ func awayView(t *testing.T) (m *mounted, r *store.Repository, library string, pl
 	must(t, err)
 	back(t, first, library, "library", nil)
 	must(t, first.Close())
+	if a.prepare != nil {
+		a.prepare(t, place.Dir)
+	}
 	disk = &stalled{Local: place.Backend}
 	r = openOver(t, place, store.Options{Objects: disk, Cache: 1 << 20})
 	t.Cleanup(disk.goOn)
@@ -159,7 +171,7 @@ func TestRepositoryAway(t *testing.T) {
 	for _, a := range absences {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			m, r, library, place, disk := awayView(t)
+			m, r, library, place, disk := awayView(t, a)
 			root := m.path("latest", "library")
 			folders := list(t, m.path("snapshots", "library"))
 			open, err := os.Open(root + "/photos/3")
@@ -289,7 +301,7 @@ func TestUnmountWhileAway(t *testing.T) {
 	for _, a := range absences {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			m, _, _, place, disk := awayView(t)
+			m, _, _, place, disk := awayView(t, a)
 			open, err := os.Open(m.path("latest", "library", "photos", "3"))
 			must(t, err)
 			defer open.Close()

@@ -72,6 +72,7 @@ func (b *buggyDisk) ReadAt(ctx context.Context, name string, p []byte, off int64
 // one line in the log; the program and the view live on.
 func TestPanics(t *testing.T) {
 	needFUSE(t)
+	t.Parallel()
 	place := storetest.New(t)
 	dir := filepath.Join(t.TempDir(), "library")
 	for _, name := range []string{"Entries", "OpenFile", "disk", "ahead"} {

@@ -93,6 +93,7 @@ func (c *collisions) list(dir string) {
 // generation and with others, while they are looked at in many ways at once.
 func TestCollision(t *testing.T) {
 	needFUSE(t)
+	t.Parallel()
 	library := filepath.Join(t.TempDir(), "library")
 	files := map[string]string{}
 	for i := range 120 {

@@ -67,6 +67,7 @@ func fioAble(t *testing.T, file, size string, kind []string) (able []int) {
 // TestFio writes files with fio, backs them up, and lets fio verify them in the view.
 func TestFio(t *testing.T) {
 	needFUSE(t)
+	t.Parallel()
 	if _, err := exec.LookPath("fio"); err != nil {
 		t.Skip("not run: fio is not installed, so nothing was verified by it:", err)
 	}

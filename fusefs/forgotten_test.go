@@ -82,6 +82,7 @@ func manySnapshots(t *testing.T, n int) (m *mounted, r *store.Repository, place 
 // open: both go on to the end as long as its packs are there, and after that
 // the file cannot be read. It never seems to end early.
 func TestForgottenWhileOpen(t *testing.T) {
+	t.Parallel()
 	m, r, place, all := manySnapshots(t, 2)
 	folder := m.path("snapshots", "library", list(t, m.path("snapshots", "library"))[0])
 	want := random(0, 4<<20)
@@ -130,6 +131,7 @@ func TestForgottenWhileOpen(t *testing.T) {
 // TestListingWhileForgetting lists while snapshots come and go: what stays is
 // in every list, once, and nothing fails but with "no such file".
 func TestListingWhileForgetting(t *testing.T) {
+	t.Parallel()
 	m, r, _, all := manySnapshots(t, 6)
 	top := m.path("snapshots", "library")
 	names := list(t, top)

@@ -210,6 +210,7 @@ func views(t *testing.T, m *mounted, source string) []string {
 // it shows that it notices what it is for.
 func TestModel(t *testing.T) {
 	needFUSE(t)
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	dir := modelTree(t)

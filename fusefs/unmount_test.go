@@ -21,6 +21,7 @@ import (
 // TestLazilyUnmounted unmounts behind the view's back while a file is open: it
 // goes on being read, and the view ends with it.
 func TestLazilyUnmounted(t *testing.T) {
+	t.Parallel()
 	for _, byView := range []bool{false, true} {
 		name := "the file is closed"
 		if byView {
@@ -60,6 +61,7 @@ func TestLazilyUnmounted(t *testing.T) {
 // TestUnmountBusy unmounts while the view is used in every way that keeps a
 // file system busy.
 func TestUnmountBusy(t *testing.T) {
+	t.Parallel()
 	m, _, _, _, _ := view(t, nil)
 	root := m.path("latest", "library")
 	file, err := os.Open(root + "/video/large.mov")
@@ -121,6 +123,7 @@ const userDir = "KEEPSAKE_TEST_USER"
 // in a namespace of mounts where such a user may.
 func TestUserUnmounts(t *testing.T) {
 	needFUSE(t)
+	t.Parallel()
 	for _, tool := range []string{"unshare", "setpriv", "fusermount3"} {
 		if _, err := exec.LookPath(tool); err != nil || os.Geteuid() != 0 {
 			t.Skipf("not run: it takes root and %s: %v", tool, err)
