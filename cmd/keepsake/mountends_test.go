@@ -185,7 +185,7 @@ func TestMountHangs(t *testing.T) {
 	mount := near.mountsAt(dir)
 	f := m.opened(dir)
 	check(t, server.cmd.Process.Signal(syscall.SIGSTOP))
-	reads := make(chan error, 1)
+	began, reads := time.Now(), make(chan error, 1)
 	go func() {
 		_, err := f.ReadAt(make([]byte, 1<<20), 1<<20)
 		reads <- err
@@ -198,6 +198,7 @@ func TestMountHangs(t *testing.T) {
 			if !errors.Is(err, unix.EIO) {
 				t.Errorf("reading while it hangs: %v", err)
 			}
+			t.Logf("reading while it hangs: %v after %v", err, time.Since(began))
 		case <-time.After(patience):
 			t.Error("reading hangs as well")
 		}
