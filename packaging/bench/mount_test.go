@@ -43,6 +43,7 @@ func BenchmarkMount(b *testing.B) {
 	for _, program := range programs {
 		b.Run(program.name(), func(b *testing.B) {
 			for range b.N {
+				warm(b, program.stored(p.library))
 				m := program.mount(b, p.library)
 				m.measure(b, program.name(), p.library)
 				m.unmount(b)

@@ -3,6 +3,8 @@ package bench_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,8 @@ type program interface {
 	name() string
 	// keep makes a repository and backs the library up, if it has not yet.
 	keep(b testing.TB, l *library)
+	// stored is where it keeps the library.
+	stored(l *library) string
 	// mount shows the library until unmount.
 	mount(b testing.TB, l *library) *mounted
 }
@@ -93,15 +97,17 @@ type keepsake struct{ exe, dir string }
 
 func (k *keepsake) name() string { return "keepsake" }
 
+func (k *keepsake) stored(*library) string { return filepath.Join(k.dir, "home-keepsake") }
+
 func (k *keepsake) command(args ...string) *exec.Cmd {
 	c := exec.Command(k.exe, args...)
-	c.Env = []string{"HOME=" + filepath.Join(k.dir, "home-keepsake"), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	c.Env = []string{"HOME=" + k.stored(nil), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
 	return c
 }
 
 func (k *keepsake) keep(b testing.TB, l *library) {
 	b.Helper()
-	must(b, os.RemoveAll(filepath.Join(k.dir, "home-keepsake")))
+	must(b, os.RemoveAll(k.stored(nil)))
 	run(b, k.command("init", "-q"))
 	run(b, k.command("backup", "-q", "--source", "library", l.dir))
 }
@@ -117,19 +123,21 @@ type restic struct{ exe, dir string }
 
 func (r *restic) name() string { return "restic" }
 
+func (r *restic) stored(*library) string { return filepath.Join(r.dir, "repository-restic") }
+
 func (r *restic) command(args ...string) *exec.Cmd {
 	c := exec.Command(r.exe, args...)
 	c.Env = []string{
 		"HOME=" + filepath.Join(r.dir, "home-restic"), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(),
-		"RESTIC_REPOSITORY=" + filepath.Join(r.dir, "repository-restic"), "RESTIC_PASSWORD=bench",
+		"RESTIC_REPOSITORY=" + r.stored(nil), "RESTIC_PASSWORD=bench",
 	}
 	return c
 }
 
 func (r *restic) keep(b testing.TB, l *library) {
 	b.Helper()
-	for _, dir := range []string{"home-restic", "repository-restic"} {
-		must(b, os.RemoveAll(filepath.Join(r.dir, dir)))
+	for _, dir := range []string{filepath.Join(r.dir, "home-restic"), r.stored(nil)} {
+		must(b, os.RemoveAll(dir))
 	}
 	run(b, r.command("init"))
 	run(b, r.command("backup", "-q", l.dir))
@@ -145,6 +153,7 @@ type zeros struct{ dir string }
 
 func (z *zeros) name() string                  { return "reference" }
 func (z *zeros) keep(b testing.TB, l *library) {}
+func (z *zeros) stored(l *library) string      { return l.dir }
 
 func (z *zeros) mount(b testing.TB, l *library) *mounted {
 	point := filepath.Join(z.dir, "mnt-reference")
@@ -162,7 +171,27 @@ type files struct{}
 
 func (files) name() string                            { return "files" }
 func (files) keep(testing.TB, *library)               {}
+func (files) stored(l *library) string                { return l.dir }
 func (files) mount(_ testing.TB, l *library) *mounted { return &mounted{root: l.dir} }
+
+// warm has the kernel keep all that lies below a directory, as far as there is
+// memory: what is measured is a program and not the disk, nor who was the last
+// to write.
+func warm(b testing.TB, dir string) {
+	b.Helper()
+	buf := make([]byte, 1<<20)
+	must(b, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, buf)
+		return errors.Join(err, f.Close())
+	}))
+}
 
 func run(b testing.TB, c *exec.Cmd) {
 	b.Helper()
