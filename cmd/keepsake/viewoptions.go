@@ -48,12 +48,12 @@ func newViewFlags(c *cobra.Command) *viewFlags {
 
 // into puts what was given into the configuration.
 func (f *viewFlags) into(c *config.Config) error {
-	for flag, text := range map[string]string{"cache": f.cache, "read-ahead": f.readAhead} {
-		if !f.of.Flags().Changed(flag) {
+	for _, said := range []struct{ flag, text string }{{"cache", f.cache}, {"read-ahead", f.readAhead}} {
+		if !f.of.Flags().Changed(said.flag) {
 			continue
 		}
-		if err := c.Set(flag, text); err != nil {
-			return flagError(f.of, fmt.Errorf("--%s %s", flag, strings.TrimPrefix(err.Error(), "= ")))
+		if err := c.Set(said.flag, said.text); err != nil {
+			return flagError(f.of, fmt.Errorf("--%s %s", said.flag, strings.TrimPrefix(err.Error(), "= ")))
 		}
 	}
 	if f.of.Flags().Changed("no-exec") {
