@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -55,23 +56,8 @@ func TestVersionsArePrivate(t *testing.T) {
 		var got []string
 		as(t, user, user, func() {
 			for name := range dirs {
-				_, err := os.ReadDir(root + "/" + name)
-				_, below := os.ReadDir(root + "/" + name + "/sub/file")
-				_, versions := os.ReadDir(root + "/" + name + "/secret")
-				if (err == nil) != (below == nil) && name != "not listed" || (err == nil) != (versions == nil) {
-					t.Errorf("%q lets %d in (%v), below it (%v), in the versions of a file (%v)", name, user, err, below, versions)
-				}
-				if err == nil {
+				if enters(t, root+"/"+name, user, user == bob) {
 					got = append(got, name)
-				} else if !errors.Is(err, unix.EACCES) {
-					t.Errorf("%d enters %q: %v", user, name, err)
-				}
-				secrets, _ := os.ReadDir(root + "/" + name + "/secret")
-				for _, s := range secrets {
-					_, err := os.ReadFile(root + "/" + name + "/secret/" + s.Name())
-					if errors.Is(err, unix.EACCES) != (user == bob) {
-						t.Errorf("%d reads the secret of %q: %v", user, name, err)
-					}
 				}
 			}
 		})
@@ -80,6 +66,28 @@ func TestVersionsArePrivate(t *testing.T) {
 			t.Errorf("user %d enters %q, want %q", user, got, want)
 		}
 	}
+}
+
+// enters reports whether a merged directory lets a user list it. The versions of
+// a file in it are listed by the same users, and the secret by its owner alone.
+func enters(t *testing.T, dir string, user int, stranger bool) bool {
+	t.Helper()
+	_, err := os.ReadDir(dir)
+	_, below := os.ReadDir(dir + "/sub/file")
+	secrets, versions := os.ReadDir(dir + "/secret")
+	if (err == nil) != (below == nil) && filepath.Base(dir) != "not listed" || (err == nil) != (versions == nil) {
+		t.Errorf("%s lets %d in (%v), below it (%v), in the versions of a file (%v)", dir, user, err, below, versions)
+	}
+	if err != nil && !errors.Is(err, unix.EACCES) {
+		t.Errorf("%d enters %s: %v", user, dir, err)
+	}
+	for _, s := range secrets {
+		_, err := os.ReadFile(dir + "/secret/" + s.Name())
+		if errors.Is(err, unix.EACCES) != stranger {
+			t.Errorf("%d reads the secret of %s: %v", user, dir, err)
+		}
+	}
+	return err == nil
 }
 
 // TestVersionsRootIsPrivate has a source whose own directory was private once.
