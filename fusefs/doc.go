@@ -42,6 +42,19 @@
 // Where a damaged page may hide something, a listing shows what can be read
 // and ends with EIO, and a name that is not found is EIO as well.
 //
+// # Reading
+//
+// What the store has in memory is answered by the goroutine that the request
+// came in, and the kernel copies it from there. All else is read in a goroutine
+// of its own, which the request waits for as long as it has patience. Two
+// requests in order have the store decrypt what comes next, up to a window for
+// each handle and a limit for all of them, until somebody asks for another
+// place. Files are opened, listed and looked up from runs.
+//
+// The kernel reads 128 KiB ahead by itself, one request at a time; that this
+// goes well is a matter of microseconds in each. More of it costs less
+// processor time for each byte, and is an option for root.
+//
 // # Invariants
 //
 //   - A byte that is handed out was authenticated by the store. Damage fails

@@ -16,8 +16,9 @@ const (
 	defaultAhead = 16 << 20
 	// aheadStep is read in one piece, so that a seek is noticed soon.
 	aheadStep = 128 << 10
-	// slack is how far apart requests of one sequential reader may be: the
-	// kernel sends them two at a time and not always in order.
+	// slack is how far apart requests of one sequential reader may be, or the
+	// length of one if that is more: the kernel sends them two at a time and not
+	// always in order.
 	slack = 256 << 10
 	// provenAt is how much must have been asked for in order before anything is
 	// read ahead. Programs that look at the heads of files ask for less.
@@ -59,7 +60,7 @@ type reader struct {
 func (r *reader) note(off, n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if off < r.next-slack || off > r.next+slack {
+	if apart := max(slack, n); off < r.next-apart || off > r.next+apart {
 		r.halt()
 		r.begun, r.next, r.at, r.count, r.window = off, off+n, 0, 1, 0
 		return

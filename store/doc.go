@@ -30,6 +30,9 @@
 //     discarded, and the next session seals their chunks anew under new names.
 //   - Every byte is authenticated before it is handed out. A lying index leads
 //     to the pack's own table or to a DamageError, never to other bytes.
+//   - What a reader has borrowed from the cache stays as it is until it is given
+//     back. Only then, and when the cache has dropped it, is its memory used for
+//     other blocks. What is never given back is left to the collector.
 //   - A configuration is published last and removed first. Objects without one
 //     are a damaged repository, in whose place none is made.
 //   - What becomes of snapshots later is said by entries in the ledger alone, and

@@ -45,11 +45,13 @@ var (
 type DamageError struct {
 	Object string         // name in the repository, empty if a chunk is in no pack
 	Chunk  crypto.ChunkID // zero if the whole object is meant
-	Err    error
+	Err    error          // all there is to say if there is neither
 }
 
 func (e *DamageError) Error() string {
 	switch {
+	case e.Object == "" && e.Chunk == crypto.ChunkID{}:
+		return e.Err.Error()
 	case e.Object == "":
 		return fmt.Sprintf("chunk %v is in no pack: %v", e.Chunk, e.Err)
 	case e.Chunk == crypto.ChunkID{}:

@@ -107,3 +107,11 @@ func (r *Repository) SpoilReused(count *atomic.Int64) {
 		}
 	}
 }
+
+// Misplace makes the file remember a place for its last chunk where that chunk
+// does not lie any more.
+func (f *File) Misplace() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.place.Pack.ID[0] ^= 1
+}

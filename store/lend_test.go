@@ -111,3 +111,20 @@ func TestLendHeld(t *testing.T) {
 		t.Error("more was lent than had been read")
 	}
 }
+
+// TestChunkThatMoved: a place that was remembered, and is wrong by now, costs
+// another look at the index and no more.
+func TestChunkThatMoved(t *testing.T) {
+	r, f, want := openMixed(t, 0)
+	for _, block := range []int{0, 1} {
+		l, err := f.Lend(t.Context(), int64(block)<<16, 6000)
+		if err != nil || !lends(l, want[block<<16:][:6000]) {
+			t.Fatalf("block %d: %v", block, err)
+		}
+		f.Misplace()
+	}
+	r.SetCache(1) // nothing is there any more
+	if err := f.Load(t.Context(), 0, 1000); err != nil {
+		t.Error(err)
+	}
+}
