@@ -52,7 +52,7 @@ var house = []room{
 	{path: "store/pack", rooms: []string{"crypto", "store/object"}, modules: []string{xxh3, "github.com/klauspost/compress"}, pure: true},
 	{path: "store/tree", rooms: []string{"crypto"}, modules: []string{cbor}, pure: true},
 	{path: "store/retention", pure: true},
-	{path: "store/index", rooms: []string{"crypto", "store/object", "store/pack"}, modules: []string{bbolt, xxh3}},
+	{path: "store/index", rooms: []string{"crypto", "store/object", "store/pack"}, modules: []string{bbolt, xxh3, xSystem}},
 	{path: "store/state", rooms: []string{"crypto"}, modules: []string{bbolt, cbor}},
 	{
 		path: "store",

@@ -48,6 +48,7 @@ type DB struct {
 	broken  atomic.Bool   // bbolt met bytes that make no sense
 	doubts  atomic.Uint64 // times that doubt arose since Open
 	changes atomic.Uint64 // tables added since Open
+	lookups atomic.Uint64
 }
 
 // Open opens the index at path, or makes an empty one there for the given

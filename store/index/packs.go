@@ -28,6 +28,7 @@ type Table struct {
 func (d *DB) Lookup(id crypto.ChunkID) (p Place, ok bool, err error) {
 	err = d.view(func(tx *bbolt.Tx) error {
 		p, ok = lookup(tx, id)
+		d.trim(tx)
 		return nil
 	})
 	return p, ok, err
