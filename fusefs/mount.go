@@ -34,7 +34,7 @@ type Options struct {
 	// means 16 MiB. It should be well below the store's cache.
 	Prefetch int64
 	// Nodes is how many nodes are kept alive for the kernel before it is asked
-	// to forget some; 0 means 30,000. Each takes under 1 KiB of memory.
+	// to forget some; 0 means 20,000. Each takes under 1 KiB of memory.
 	Nodes int
 	// ReadAhead, if it is not 0, is how many bytes the kernel reads ahead of a
 	// sequential reader; its own choice is 128 KiB. More is faster, and makes

@@ -12,7 +12,7 @@ const (
 	// defaultNodes is how many nodes are kept alive, at well under 1 KiB each.
 	// The kernel alone would keep as many as its own memory has room for, which
 	// is more than a NAS has for us.
-	defaultNodes = 30_000
+	defaultNodes = 20_000
 	// trimPause is how long the kernel is given to forget, between two rounds.
 	trimPause = 20 * time.Millisecond
 	// pruneBatch is how many nodes one notification names.
