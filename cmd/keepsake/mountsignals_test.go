@@ -46,10 +46,13 @@ func TestMountSignals(t *testing.T) {
 	} {
 		r := start()
 		f := open()
-		for _, s := range signals[1:] {
+		began := time.Now()
+		for _, s := range signals {
 			check(t, r.cmd.Process.Signal(s))
+			time.Sleep(5 * time.Millisecond)
 		}
-		if code := r.stop(signals[0]); code != 0 {
+		together := time.Since(began) < onePress/2 // else this machine made two presses of it
+		if code := r.wait(30 * time.Second); code != 0 && (together || len(signals) == 1) {
 			t.Errorf("%s: busy, it ended with %d", what, code)
 		}
 		clean(what)
