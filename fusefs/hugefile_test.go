@@ -1,6 +1,7 @@
 package fusefs_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
@@ -90,6 +91,22 @@ func TestHugeFile(t *testing.T) {
 		}
 		if _, err := f.ReadAt(got, int64(n)*size); err != nil || !slices.Equal(got, begins[n%chunks]) {
 			t.Fatalf("chunk %d begins with %x, %v", n, got, err)
+		}
+	}
+}
+
+// TestManyPieces reads a file of more and smaller pieces than the kernel takes
+// in one writing.
+func TestManyPieces(t *testing.T) {
+	const references, chunks, size = 3000, 7, 11
+	f, begins := openHuge(t, references, chunks, size)
+	got := make([]byte, references*size)
+	if n, err := f.ReadAt(got, 0); err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	for i := range references {
+		if !bytes.HasPrefix(got[i*size:], begins[i%chunks]) {
+			t.Fatalf("piece %d begins with %x", i, got[i*size:][:8])
 		}
 	}
 }
