@@ -75,7 +75,8 @@ func (a *app) doctor(ctx context.Context, dirs []string, allowOther bool, proble
 		AllowOther: allowOther,
 	}
 	if runtime.GOARCH != "arm" { // there is no view there
-		o.Mount, o.Cache, o.ReadAhead = a.mountDir(), a.config.Cache, a.config.ReadAhead
+		view := viewOptionsOf(a.config)
+		o.Mount, o.Cache, o.ReadAhead = a.mountDir(), view.Cache, view.ReadAhead
 	}
 	for _, s := range a.config.Sources {
 		if len(dirs) == 0 && s.Path != "" {

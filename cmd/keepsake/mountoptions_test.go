@@ -74,14 +74,14 @@ func TestMountOptions(t *testing.T) {
 			t.Errorf("%s: it ended with %d", args, code)
 		}
 	}
-	usual := "128" // of the kernel
+	const kernels, usual = "128", "512"
 	all := []string{"--no-exec", "--allow-other", "--read-ahead", "1MiB"}
 	byMount(t, nil, usual, "!noexec", "!allow_other")
 	byMount(t, all, "1024", "noexec", "allow_other")
 
 	m.writeConfig("profile = \"development\"\nrepository = \"" + m.repository() + "\"\nmemory = \"100MiB\"\nno-exec = true\nread-ahead = \"2MiB\"\nmount = \"" + m.mount() + "\"\n" + m.directory("lib"))
 	byMount(t, nil, "2048", "noexec", "!allow_other")
-	byMount(t, []string{"--no-exec=false", "--read-ahead", "0"}, usual, "!noexec", "!allow_other")
+	byMount(t, []string{"--no-exec=false", "--read-ahead", "0"}, kernels, "!noexec", "!allow_other")
 
 	d := m.daemon(0)
 	d.says("msg=ready", time.Minute)
@@ -94,7 +94,7 @@ func TestMountOptions(t *testing.T) {
 		t.Errorf("the service's cache is not half of its memory:\n%s", s.stdout)
 	}
 	// Through the control socket: the service mounts.
-	byMount(t, []string{"--no-exec=false", "--read-ahead", "512KiB"}, "512", "!noexec", "!allow_other")
+	byMount(t, []string{"--no-exec=false", "--read-ahead", "256KiB"}, "256", "!noexec", "!allow_other")
 	d.ends()
 	check(t, os.Remove(m.configPath()))
 

@@ -42,7 +42,7 @@ func newViewFlags(c *cobra.Command) *viewFlags {
 	p.BoolVar(&f.allowOther, "allow-other", false, "let other users in, with the permissions that files had")
 	p.BoolVar(&f.noExec, "no-exec", false, "forbid to run programs out of the view")
 	p.StringVar(&f.cache, "cache", "", "memory for decrypted files, at most `SIZE` (default 64MiB)")
-	p.StringVar(&f.readAhead, "read-ahead", "", "the kernel reads `SIZE` ahead in files, such as 1MiB; takes root (default its own choice)")
+	p.StringVar(&f.readAhead, "read-ahead", "", "the kernel reads `SIZE` ahead in files, such as 1MiB; takes root (default 512KiB for root)")
 	return f
 }
 
@@ -66,7 +66,14 @@ func (f *viewFlags) into(c *config.Config) error {
 // stays. Without root's rights the system may not let others in; with them,
 // files' own permissions decide.
 func viewOptionsOf(c config.Config) viewOptions {
-	return viewOptions{AllowOther: c.AllowOther && os.Geteuid() == 0, NoExec: c.NoExec, Cache: c.Cache, ReadAhead: c.ReadAhead}
+	o := viewOptions{AllowOther: c.AllowOther, NoExec: c.NoExec, Cache: c.Cache, ReadAhead: c.ReadAhead}
+	if os.Geteuid() != 0 {
+		o.AllowOther = false
+		if o.ReadAhead == config.UsualReadAhead {
+			o.ReadAhead = 0
+		}
+	}
+	return o
 }
 
 // fit keeps the cache to half of what memory this process was given, if it was

@@ -53,7 +53,7 @@ func globalKeys() []field[Config] {
 			usually(64<<20, "four videos are played at once out of it, and a NAS with 1 GiB has it to spare").needsRestart(),
 		setting("read-ahead", readAheadKind, func(c *Config) *int64 { return &c.ReadAhead }).
 			means("how far the kernel reads ahead of a program that reads a file of the view from its beginning; 0 leaves that to the kernel; takes root").
-			usually(0, "the view itself is ahead of the kernel's 128 KiB; more makes small reads of mapped files dearer").needsRestart(),
+			usually(UsualReadAhead, "a copy is a quarter faster than with the kernel's own 128KiB; much more makes small reads of mapped files dearer").needsRestart(),
 		setting("key-file", pathKind, func(c *Config) *string { return &c.KeyFile }).
 			means("the file that opens the repository besides the recovery code; keep a copy of it elsewhere").
 			usually("", "the file key beside the configuration, if there is one").needsRestart(),

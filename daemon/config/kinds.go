@@ -77,6 +77,10 @@ const (
 	page          = 4 << 10
 )
 
+// UsualReadAhead is the read-ahead of a configuration that does not name it.
+// Only root can set any, so that nobody else is told that it could not be.
+const UsualReadAhead = 512 << 10
+
 // cacheKind is memory that is never none: without it every request would
 // decrypt anew what the one before it has decrypted.
 var cacheKind = sizeKind(leastCache, tooLittle).checked(func(n int64) (string, string) {

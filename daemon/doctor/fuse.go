@@ -154,9 +154,9 @@ func (e *examination) readAhead() {
 	switch {
 	case e.o.ReadAhead == 0:
 	case os.Geteuid() != 0:
-		e.add(name, Warn, "only root can have the kernel read further ahead in the view: it stays at 128 KiB", "Let the service show the snapshots (keepsake service install), or remove read-ahead.")
+		e.add(name, Warn, "only root can have the kernel read further ahead in the view: it stays at 128 KiB", "Let the service show the snapshots (keepsake service install), or set read-ahead = \"0\".")
 	case unix.Access(dir, unix.R_OK) != nil:
-		e.add(name, Warn, dir+" is not there: the kernel's read-ahead stays at 128 KiB", "In a container, have /sys mounted for writing; or remove read-ahead.")
+		e.add(name, Warn, dir+" is not there: the kernel's read-ahead stays at 128 KiB", "In a container, have /sys mounted for writing; or set read-ahead = \"0\".")
 	}
 }
 
