@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,10 +52,11 @@ func (f *faulty) choose(name string) (kind int, r int64) {
 	f.mu.Lock()
 	n, r := f.rand.IntN(1000), f.rand.Int64()
 	f.mu.Unlock()
-	// Other packs vanish, and come back, every second.
+	// Other packs vanish, and come back, ten times a second: a short run must
+	// not fall into one moment that lacks the pack of everything.
 	var h maphash.Hash
 	h.SetSeed(faultySeed)
-	_, _ = h.WriteString(name + time.Now().Format("05"))
+	_, _ = h.WriteString(name + strconv.FormatInt(time.Now().UnixMilli()/100, 10))
 	switch {
 	case strings.Contains(name, "/") && h.Sum64()%8 == 0:
 		return faultMissing, r

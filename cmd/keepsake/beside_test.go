@@ -116,7 +116,7 @@ func (m *machine) status(want string) {
 // process, and ends it.
 func (m *machine) besideMount(lib string) {
 	m.t.Helper()
-	dir := m.path("elsewhere/view")
+	dir := m.path("elsewhere-view")
 	mount := m.start("mount", dir)
 	mount.says("Snapshots are at", time.Minute)
 	sameTree(m.t, lib, filepath.Join(dir, "latest/Pictures")+"/")
