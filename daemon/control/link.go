@@ -71,8 +71,8 @@ func (l *link) hangUp(patience time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cancelled = true
-	_ = l.conn.SetDeadline(time.Now().Add(patience))
-	_ = l.conn.CloseWrite()
+	_ = l.conn.SetDeadline(time.Now().Add(patience)) // fails on a connection that has ended, which is what is wanted
+	_ = l.conn.CloseWrite()                          // the same
 }
 
 // deadline sets the connection's, unless the request was cancelled, which has set its own.

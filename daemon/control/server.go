@@ -219,9 +219,9 @@ func (s *Server) drain() {
 	settled := s.settled(0, nil)
 	for _, d := range s.doors {
 		if settled {
-			_ = d.http.Shutdown(ctx)
+			_ = d.http.Shutdown(ctx) // who is still being answered is cut off below
 		}
-		_ = d.http.Close()
+		_ = d.http.Close() // the end of the server, whatever it says
 	}
 	s.stop(ErrStopping)
 	<-s.idle

@@ -56,8 +56,8 @@ func mix(h uint64, parts ...string) uint64 {
 	m.SetSeed(seed)
 	_, _ = m.WriteString(strconv.FormatUint(h, 36)) // never fails, by its contract
 	for _, p := range parts {
-		_ = m.WriteByte(0)
-		_, _ = m.WriteString(p)
+		_ = m.WriteByte(0)      // never fails, as above
+		_, _ = m.WriteString(p) // never fails, as above
 	}
 	return max(m.Sum64(), shareCause+1)
 }

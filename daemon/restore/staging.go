@@ -42,7 +42,7 @@ func (r *run) stage(j *job, temporary string) (staging, error) {
 	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES:
 		return s, errSwitched
 	default:
-		_ = removeAt(d.fd, temporary, unix.AT_REMOVEDIR)
+		_ = removeAt(d.fd, temporary, unix.AT_REMOVEDIR) // what stays is removed by the next restore
 		return s, target("opening a private directory", err)
 	}
 	s.fd, s.name = fd, temporary

@@ -101,8 +101,8 @@ func (l *loop) drained(r *request, now instant) bool {
 		l.log.Warn("cannot write a cookie; the snapshot may lack the last changes", "error", err)
 		return true
 	}
-	_ = f.Close()
-	_ = os.Remove(c.name)
+	_ = f.Close()         // nothing was written; the event is all that is wanted of it
+	_ = os.Remove(c.name) // one that stays is swept at the next start
 	c.waiting, c.sent = true, now
 	return false
 }

@@ -123,7 +123,7 @@ func (f *File) StartWriteback(off, n int64) {
 	if err != nil {
 		return
 	}
-	_ = conn.Control(func(fd uintptr) { startWriteback(fd, off, n) })
+	_ = conn.Control(func(fd uintptr) { startWriteback(fd, off, n) }) // a hint: the sync that counts comes later
 }
 
 // PrivateFile and PrivateDir are the modes for what only the owner may see.
