@@ -42,6 +42,8 @@ var toolsSay = []said{
 	{tool: "find", script: `find . -links +1 ! -type d -printf '%p %n\n' | sort; find . -links 1 -type f | sort | sha256sum`},
 	{tool: "find", script: `find . \( -perm /7000 -o -empty -o -size +1M -o -nouser -o -newermt 2030-01-01 -o -type p,s,b,c \) ! -type d -printf '%p %y %m\n' | sort`},
 	{tool: "find", script: `find . -type l -printf '%p -> %l (%s)\n' | sort`},
+	// What a symlink out of the tree leads to depends on where the tree lies.
+	{tool: "find", script: `find . -type l ! -lname '*../../../*' -printf '%p leads to %Y\n' | sort`},
 	{tool: "find", script: `find . -type d -empty | sort; find . -maxdepth 1 -type d -printf '%p %n\n' | sort`},
 	{tool: "du", script: `find . ! -type d -print0 | sort -z | du -l --apparent-size -B1 --files0-from=- -0 | tr '\0' '\n'`},
 	{tool: "du", script: `find . -type f -print0 | sort -z | du -l -B1 --files0-from=- -0 | tr '\0' '\n'`, packed: true},
